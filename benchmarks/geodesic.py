@@ -1,0 +1,125 @@
+"""Geodesic distance: exact plane sweeps (this package) against GeodisTK's raster scans, side by side on the CPU.
+
+GeodisTK runs in an interpreter of its own, since it needs numpy < 2; both use one thread, and the time is the
+processor's. A repeat times each of them once, one after the other, so that they share the machine's moods; the fastest
+repeat counts. Only the ratios mean anything on another machine. The volume is a smooth random texture with a scanner's
+amplitude, one seed in the centre, 1 mm voxels, weight 0.5.
+
+Examples:
+    python benchmarks/geodesic.py --sizes 32 64
+    python benchmarks/geodesic.py --geodistk-python geodistk-env/bin/python --output benchmarks/results/geodesic.md
+"""
+
+import argparse
+import platform
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.ndimage import gaussian_filter
+
+from nnunet_paseg.geodesic import geodesic_distance
+
+WORKER = Path(__file__).with_name("geodistk_worker.py")
+ITERATIONS = (4, 8, 16)
+SPACING_MM = (1.0, 1.0, 1.0)
+WEIGHT = 0.5
+MISSING = (
+    "GeodisTK was not timed: give --geodistk-python the interpreter of an environment that has it. To make one: "
+    'pip install "numpy<2" setuptools wheel; pip install --no-build-isolation GeodisTK'
+)
+
+Distances = npt.NDArray[np.float32]
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    torch.set_num_threads(1)
+    lines = ["# Geodesic distance: plane sweeps to convergence against GeodisTK's raster scans", "", *machine(), ""]
+    if arguments.geodistk_python:
+        columns = [f"{n} it.: time, GeodisTK / ours | {n} it.: largest error" for n in ITERATIONS]
+        lines += ["| volume | ours, CPU s | " + " | ".join(columns) + " |", "|---|---|" + "---|---|" * len(ITERATIONS)]
+    else:
+        lines += [MISSING, "", "| volume | ours, CPU s |", "|---|---|"]
+    print("\n".join(lines), flush=True)
+    for size in arguments.sizes:
+        lines.append(row(size, arguments.repeats, arguments.geodistk_python))
+        print(lines[-1], flush=True)
+    if arguments.geodistk_python:
+        note = (
+            "Errors: against ours, in per cent of the largest distance in the volume. A ratio above 1: ours is faster."
+        )
+        print(f"\n{note}")
+        lines += ["", note]
+    if arguments.output:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text("\n".join(lines) + "\n")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[32, 48, 64, 100, 128], help="edges of the cubes")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--geodistk-python", metavar="PATH", help="an interpreter that can import GeodisTK")
+    parser.add_argument("--output", type=Path, help="also write the table to this Markdown file")
+    return parser.parse_args()
+
+
+def machine() -> list[str]:
+    """The command and what it ran on."""
+    command = shlex.join(["python", "benchmarks/geodesic.py", *sys.argv[1:]])
+    return [
+        f"`{command}`",
+        "",
+        f"{platform.machine()}, one thread, Python {platform.python_version()}, torch {torch.__version__}.",
+    ]
+
+
+def row(size: int, repeats: int, geodistk_python: str | None) -> str:
+    """One line of the table."""
+    image = gaussian_filter(np.random.default_rng(0).standard_normal((size,) * 3), 2)
+    image = (400 + 150 * image / image.std()).astype(np.float32)
+    seeds = np.zeros(image.shape, dtype=bool)
+    seeds[size // 2, size // 2, size // 2] = True
+    geodesic_distance(image[:8, :8, :8], np.ones((8, 8, 8), bool), spacing_mm=SPACING_MM)  # loads torch's kernels
+
+    ours: list[float] = []
+    theirs: dict[int, list[float]] = {n: [] for n in ITERATIONS}
+    for _ in range(repeats):
+        start = time.process_time()
+        distance = geodesic_distance(image, seeds, spacing_mm=SPACING_MM, weight=WEIGHT)
+        ours.append(time.process_time() - start)
+        if geodistk_python:
+            scans = run_geodistk(geodistk_python, image, seeds)
+            for n in ITERATIONS:
+                theirs[n].append(float(scans[f"seconds_{n}"]))
+    cells = [f"{size}^3", f"{min(ours):.2f}"]
+    if geodistk_python:
+        for n in ITERATIONS:
+            error = np.abs(scans[f"distance_{n}"] - distance).max() / distance.max()
+            cells += [f"{min(theirs[n]):.2f} s, {min(theirs[n]) / min(ours):.2f}x", f"{100 * error:.1f} %"]
+    return "| " + " | ".join(cells) + " |"
+
+
+def run_geodistk(python: str, image: Distances, seeds: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[Any]]:
+    """Distances and seconds of GeodisTK for each number of iterations."""
+    with tempfile.TemporaryDirectory() as folder:
+        volume, result = Path(folder, "volume.npz"), Path(folder, "result.npz")
+        np.savez(volume, image=image, seeds=seeds.astype(np.uint8), spacing_mm=SPACING_MM, weight=WEIGHT)
+        command = [python, str(WORKER), str(volume), str(result), *map(str, ITERATIONS)]
+        completed = subprocess.run(command, capture_output=True, text=True, check=False)
+        if completed.returncode:
+            raise SystemExit(f"GeodisTK failed in {python}:\n{completed.stderr}\n{MISSING}")
+        with np.load(result) as stored:
+            return dict(stored)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,282 @@
+"""Scores of a folder of predicted label maps against a folder of dense references, and `paseg evaluate`."""
+
+import argparse
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.metrics import PRESETS, score
+from nnunet_paseg.score_table import Row, format_table, mean_scores, write_csv
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What is scored: the label values that make up each class, and the reference value that says "unknown"."""
+
+    values: Mapping[str, tuple[int, ...]]
+    ignore: int | None = None
+    source: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Job:
+    case: str
+    prediction: Path | None
+    reference: Path
+    classes: Classes
+    preset: str
+
+
+def evaluate_folder(
+    predictions: str | Path,
+    references: str | Path,
+    *,
+    labels: Mapping[str, int | Sequence[int]] | None = None,
+    dataset_json: str | Path | None = None,
+    preset: str = "default",
+    missing_as_empty: bool = False,
+    num_processes: int = 1,
+    progress: bool = False,
+) -> list[Row]:
+    """Score every case of a folder of references, class by class.
+
+    Cases are matched by file name without its ending. Spacing comes from the header of the reference.
+
+    Args:
+        predictions: folder of label maps, as nnUNetv2_predict writes it.
+        references: folder of dense label maps, such as labelsTs.
+        labels: label value, or the values of a region, by class name. Without it they are taken from dataset.json.
+        dataset_json: nnU-Net's dataset.json. Without it, it is looked for in `references`, in the folder that holds
+            them, and in `predictions`. Its "background" and "ignore" are not scored.
+        preset: definition of the distances, a key of `nnunet_paseg.metrics.PRESETS`.
+        missing_as_empty: score a reference without a prediction as if nothing had been predicted, instead of raising.
+        num_processes: processes that share the cases.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        One row a case and class, ordered by case.
+
+    Raises:
+        PasegError: folders do not match, a file cannot be read, geometries differ, or labels are not as declared.
+    """
+    predictions, references = Path(predictions), Path(references)
+    if preset not in PRESETS:
+        raise PasegError(f"unknown metrics preset {preset!r}: use one of {', '.join(PRESETS)}")
+    if num_processes < 1:
+        raise PasegError(f"num_processes must be 1 or more, got {num_processes}")
+    predicted, referred = _cases(predictions), _cases(references)
+    if not referred:
+        raise PasegError(f"{references}: no label maps ({', '.join(ENDINGS)})")
+    if (missing := sorted(referred.keys() - predicted.keys())) and not missing_as_empty:
+        raise PasegError(
+            f"{predictions}: no prediction for {_some(missing)} of {len(referred)} cases; predict them, "
+            "or score them as empty with --missing-as-empty"
+        )
+    if extra := sorted(predicted.keys() - referred.keys()):
+        raise PasegError(f"{references}: no reference for {_some(extra)}; move these predictions elsewhere")
+    classes = find_classes(predictions, references, labels=labels, dataset_json=dataset_json)
+    if not classes.values:
+        raise PasegError(f"{classes.source or 'labels'}: no foreground class to score")
+    jobs = [_Job(case, predicted.get(case), referred[case], classes, preset) for case in sorted(referred)]
+    scored = tqdm(
+        _scored(jobs, min(num_processes, len(jobs))),
+        total=len(jobs),
+        desc="evaluate",
+        unit="case",
+        disable=not progress,
+    )
+    return [row for rows in scored for row in rows]
+
+
+def find_classes(
+    predictions: Path,
+    references: Path,
+    *,
+    labels: Mapping[str, int | Sequence[int]] | None = None,
+    dataset_json: str | Path | None = None,
+) -> Classes:
+    """Classes to score: as given, or from dataset.json; arguments and errors are those of `evaluate_folder`."""
+    if labels is not None:
+        return Classes({name: _values(value) for name, value in labels.items()})
+    places = [references, references.resolve().parent, predictions]
+    found = (
+        [Path(dataset_json)] if dataset_json else [p / "dataset.json" for p in places if (p / "dataset.json").exists()]
+    )
+    if not found:
+        raise PasegError(f"no dataset.json in or beside {references}: give --dataset-json, or label values by --labels")
+    try:
+        declared = dict(json.loads(found[0].read_text(encoding="utf-8"))["labels"])
+        ignore = declared.pop("ignore", None)
+        values = {name: _values(value) for name, value in declared.items() if name != "background"}
+        return Classes(values, None if ignore is None else int(ignore), found[0])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise PasegError(f'{found[0]}: not a dataset.json with nnU-Net\'s "labels" ({error!r})') from error
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `paseg evaluate`."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="Dice, ASSD and HD95 of predictions against dense references",
+        description="Score a folder of predicted label maps against dense references: Dice, ASSD and HD95 in mm.",
+        epilog="example: paseg evaluate -p predictions -r labelsTs -o scores.csv",
+    )
+    parser.add_argument("-p", "--predictions", type=Path, required=True, help="folder of predicted label maps")
+    parser.add_argument("-r", "--references", type=Path, required=True, help="folder of dense label maps")
+    parser.add_argument("-o", "--output", type=Path, help="CSV file for the scores of every case and class")
+    parser.add_argument(
+        "--dataset-json", type=Path, help="nnU-Net's dataset.json with the class names (default: looked for beside -r)"
+    )
+    parser.add_argument("-l", "--labels", type=int, nargs="+", help="label values to score, instead of a dataset.json")
+    parser.add_argument("--preset", choices=PRESETS, default="default", help="definition of ASSD and HD95")
+    parser.add_argument(
+        "--missing-as-empty",
+        action="store_true",
+        help="score cases without a prediction as empty ones (and count them)",
+    )
+    parser.add_argument(
+        "-np", "--num-processes", type=int, default=min(8, os.cpu_count() or 1), help="processes (default: %(default)s)"
+    )
+    parser.set_defaults(func=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    labels = None if args.labels is None else {f"label {value}": value for value in args.labels}
+    rows = evaluate_folder(
+        args.predictions,
+        args.references,
+        labels=labels,
+        dataset_json=args.dataset_json,
+        preset=args.preset,
+        missing_as_empty=args.missing_as_empty,
+        num_processes=args.num_processes,
+        progress=True,
+    )
+    if args.output:
+        write_csv(rows, args.output, preset=args.preset)
+    print(format_table(mean_scores(rows), preset=args.preset))
+    if missing := len({row.case for row in rows if row.missing_prediction}):
+        print(f"{missing} of {len({row.case for row in rows})} cases have no prediction and count as empty.")
+    return 0
+
+
+def _scored(jobs: Sequence[_Job], num_processes: int) -> Iterator[list[Row]]:
+    if num_processes == 1:
+        yield from map(_score_case, jobs)
+        return
+    # Not fork: threads of the libraries in the parent would be copied in whatever state they are.
+    with ProcessPoolExecutor(num_processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            yield from pool.map(_score_case, jobs)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _score_case(job: _Job) -> list[Row]:
+    reference, image = _read(job.reference)
+    if job.prediction is None:
+        prediction = np.zeros_like(reference)
+    else:
+        prediction, predicted_image = _read(job.prediction)
+        _check_geometry(job, predicted_image, image)
+    _check_labels(job, prediction, reference)
+    spacing_mm = image.GetSpacing()[::-1]  # SimpleITK counts axes (x, y, z)
+    voxel_ml = float(np.prod(spacing_mm)) / 1000
+    rows = []
+    for name, values in job.classes.values.items():
+        masks = np.isin(prediction, values), np.isin(reference, values)
+        scores = score(*masks, spacing_mm=spacing_mm, preset=job.preset)
+        predicted_ml, referred_ml = (int(mask.sum()) * voxel_ml for mask in masks)
+        missing = job.prediction is None
+        rows.append(
+            Row(job.case, name, scores.dice, scores.assd_mm, scores.hd95_mm, referred_ml, predicted_ml, missing)
+        )
+    return rows
+
+
+def _read(path: Path) -> "tuple[npt.NDArray[Any], sitk.Image]":
+    import SimpleITK as sitk
+
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise PasegError(f"{path}: cannot be read as an image ({str(error).strip().splitlines()[-1]})") from error
+    array = sitk.GetArrayFromImage(image)
+    if not np.issubdtype(array.dtype, np.integer) and not np.array_equal(array, np.rint(array)):
+        raise PasegError(f"{path}: not a label map: it holds values that are not integers")
+    return array, image
+
+
+def _check_geometry(job: _Job, prediction: "sitk.Image", reference: "sitk.Image") -> None:
+    spacing = np.array(reference.GetSpacing())
+    # Tolerances are those of headers stored in single precision: a hundredth of a voxel, a thousandth of a direction.
+    checks: list[tuple[str, Any, Any, Any]] = [
+        ("size", prediction.GetSize(), reference.GetSize(), 0),
+        ("spacing", prediction.GetSpacing(), reference.GetSpacing(), 1e-3 * spacing),
+        ("origin", prediction.GetOrigin(), reference.GetOrigin(), 1e-2 * spacing.min()),
+        ("direction", prediction.GetDirection(), reference.GetDirection(), 1e-3),
+    ]
+    for name, predicted, referred, tolerance in checks:
+        a, b = np.array(predicted), np.array(referred)
+        if a.shape != b.shape or np.any(np.abs(a - b) > tolerance):
+            raise PasegError(
+                f"{job.case}: {name} (x, y, z) of {job.prediction} is {_short(predicted)}, of {job.reference} "
+                f"{_short(referred)}; resample the prediction to the grid of the reference"
+            )
+
+
+def _check_labels(job: _Job, prediction: npt.NDArray[Any], reference: npt.NDArray[Any]) -> None:
+    classes = job.classes
+    if classes.ignore is not None and np.any(reference == classes.ignore):
+        raise PasegError(
+            f"{job.reference}: holds the ignore label {classes.ignore}; surface distances need a dense reference"
+        )
+    if classes.source is None:
+        return
+    known = [0, *(value for values in classes.values.values() for value in values)]
+    known += [] if classes.ignore is None else [classes.ignore]
+    for path, array in ((job.prediction, prediction), (job.reference, reference)):
+        if unknown := sorted(set(np.unique(array).tolist()) - set(known)):
+            raise PasegError(f"{path}: labels {_short(unknown)} are not in {classes.source}")
+
+
+def _cases(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise PasegError(f"{folder}: no such folder")
+    cases: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        ending = next((ending for ending in ENDINGS if path.name.endswith(ending)), None)
+        if ending is None or path.name.startswith("."):
+            continue
+        case = path.name[: -len(ending)]
+        if case in cases:
+            raise PasegError(f"{folder}: case {case} is there twice, as {cases[case].name} and {path.name}")
+        cases[case] = path
+    return cases
+
+
+def _values(value: int | Sequence[int]) -> tuple[int, ...]:
+    return (int(value),) if isinstance(value, int | str) else tuple(int(part) for part in value)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _short(numbers: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{number:g}" for number in numbers) + ")"

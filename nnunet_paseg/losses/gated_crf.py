@@ -1,0 +1,193 @@
+"""Multi-view gated conditional random field (L_mCRF): neighbours that look alike should be of one class."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, ParamSpec, get_args
+
+import torch
+from torch import Tensor, nn
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.losses.checks import at_least_float32, check_maps, check_mask
+from nnunet_paseg.losses.kernel_product import Offset, half_window, kernel_product
+
+Normalisation = Literal["voxels", "pairs"]
+Views = Sequence[tuple[int, int]]
+_Parameters = ParamSpec("_Parameters")
+
+
+def _opaque(function: Callable[_Parameters, Tensor]) -> Callable[_Parameters, Tensor]:
+    """Keep torch.compile out: traced, the pairs would unroll into thousands of operations."""
+    opaque: Callable[_Parameters, Tensor] = torch.compiler.disable(function)
+    return opaque
+
+
+@_opaque
+def gated_crf_loss(
+    probabilities: Tensor,
+    image: Tensor,
+    *,
+    radius: int = 5,
+    sigma_space: float = 6.0,
+    sigma_intensity: float = 0.1,
+    mask: Tensor | None = None,
+    normalisation: Normalisation = "voxels",
+    views: Views | None = None,
+    spacing: Sequence[float] | None = None,
+) -> Tensor:
+    """Disagreement of the classes of nearby voxels of similar intensity, over 2D windows in several views.
+
+        K_ij = exp( -|x_i - x_j|^2 / (2 sigma_space^2) - |I_i - I_j|^2 / (2 sigma_intensity^2) )
+
+        "voxels":  1 / (N n_views) * sum_v sum_i sum_{j != i} K_ij (1 - sum_c P_i^c P_j^c)
+        "pairs":   the same double sum / sum_v sum_i sum_{j != i} K_ij, a mean over the pairs weighted by K
+
+    j runs over the (2 radius + 1)^2 window around i in the slice of view v. A pair needs both voxels inside the image
+    and the mask. K depends on the image alone and is symmetric, so with G = K P the gradient is -2 G over the same
+    divisor: value and gradient come from one pass over half of the window. Computed in float32 (float64 where the
+    probabilities are), inside autocast too; differentiable once.
+
+    Args:
+        probabilities: Class probabilities (B, C, *spatial), two or three spatial axes.
+        image: Intensities (B, M, *spatial), z-scored; no gradient reaches them.
+        radius: Half width of the window in voxels, at least 1; it may exceed the image.
+        sigma_space: Width of the spatial term, in the units of `spacing` (voxels by default).
+        sigma_intensity: Width of the intensity term, in the image's units.
+        mask: Bool (B, 1, *spatial); voxels that are False (padding) belong to no pair.
+        normalisation: "voxels" (the paper's; N counts the voxels of the mask) or "pairs" (between 0 and 1 whatever
+            the image; 0 where the kernel has no mass). "pairs" pools the views: one ratio of the sums.
+        views: Pairs of spatial axes, each spanning the slices of one view; default all orthogonal ones.
+        spacing: Relative voxel size per spatial axis, for anisotropic images; default 1 each. It stretches
+            |x_i - x_j|; the window stays `radius` voxels.
+
+    Returns:
+        Scalar.
+
+    Raises:
+        PasegError: On shapes that do not match or parameters out of range.
+
+    Source:
+        Zhai et al., PA-Seg, IEEE TMI 2023, the multi-view gated CRF loss; Obukhov et al., Gated CRF Loss for Weakly
+        Supervised Semantic Image Segmentation, 2019, arXiv 1906.04651.
+
+    Example:
+        >>> import torch
+        >>> image = torch.zeros(1, 1, 4, 4, 4)
+        >>> float(gated_crf_loss(torch.ones(1, 1, 4, 4, 4), image))
+        0.0
+    """
+    check_maps(probabilities, image)
+    check_mask(mask, probabilities)
+    size = probabilities.shape[2:]
+    views = _checked_views(views, len(size))
+    spacing = _checked_spacing(spacing, len(size))
+    if radius < 1 or int(radius) != radius:
+        raise PasegError(f"radius must be a whole number of voxels, at least 1, got {radius}")
+    for name, sigma in (("sigma_space", sigma_space), ("sigma_intensity", sigma_intensity)):
+        if not sigma > 0:
+            raise PasegError(f"{name} must be above 0, got {sigma}")
+    if normalisation not in get_args(Normalisation):
+        raise PasegError(f"normalisation must be one of {get_args(Normalisation)}, got {normalisation!r}")
+
+    offsets = half_window(tuple(size), int(radius), float(sigma_space), views, spacing)
+    return _GatedCRF.apply(probabilities, image, mask, offsets, float(sigma_intensity), normalisation, len(views))
+
+
+class _GatedCRF(torch.autograd.Function):
+    """Value and gradient in one pass; what is kept for the backward pass is the gradient alone."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        probabilities: Tensor,
+        image: Tensor,
+        mask: Tensor | None,
+        offsets: tuple[Offset, ...],
+        sigma_intensity: float,
+        normalisation: Normalisation,
+        views: int,
+    ) -> Tensor:
+        with torch.autocast(probabilities.device.type, enabled=False):
+            p = at_least_float32(probabilities)
+            inside = torch.ones_like(p[:, :1])
+            image = image.to(p.dtype)
+            if mask is not None:
+                inside, p, image = inside * mask, torch.where(mask, p, 0), torch.where(mask, image, 0)
+            # K applied to a map of ones is the mass of every voxel's pairs.
+            product = kernel_product(torch.cat([p, inside], dim=1), image, sigma_intensity, offsets)
+            product *= inside
+            agreement, mass = product[:, :-1], product[:, -1:]
+            # Voxel by voxel, before the sum: where neighbours agree the two terms cancel.
+            energy = (mass - (agreement * p).sum(1, keepdim=True)).sum(dtype=torch.float64)
+            if normalisation == "voxels":
+                divisor = inside.sum(dtype=torch.float64).clamp(min=1) * views
+            else:
+                total = mass.sum(dtype=torch.float64)
+                divisor = torch.where(total > 0, total, 1)
+            # In float32 even where the probabilities are half: the scaler's factor comes with the backward pass.
+            ctx.save_for_backward(agreement * (-2 / divisor).to(p.dtype))
+            ctx.dtype = probabilities.dtype
+            return (energy / divisor).to(p.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError("gated_crf_loss is differentiable once: call backward without create_graph=True")
+        (gradient,) = ctx.saved_tensors
+        return (gradient * grad_outputs[0]).to(ctx.dtype), None, None, None, None, None, None
+
+
+class GatedCRFLoss(nn.Module):
+    """`gated_crf_loss` with fixed hyper-parameters; the arguments are its own."""
+
+    def __init__(
+        self,
+        radius: int = 5,
+        sigma_space: float = 6.0,
+        sigma_intensity: float = 0.1,
+        normalisation: Normalisation = "voxels",
+        views: Views | None = None,
+        spacing: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.radius = radius
+        self.sigma_space = sigma_space
+        self.sigma_intensity = sigma_intensity
+        self.normalisation: Normalisation = normalisation
+        self.views = views
+        self.spacing = spacing
+
+    def forward(self, probabilities: Tensor, image: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return `gated_crf_loss` of probabilities (B, C, *spatial) and image (B, M, *spatial) within `mask`."""
+        return gated_crf_loss(
+            probabilities,
+            image,
+            radius=self.radius,
+            sigma_space=self.sigma_space,
+            sigma_intensity=self.sigma_intensity,
+            mask=mask,
+            normalisation=self.normalisation,
+            views=self.views,
+            spacing=self.spacing,
+        )
+
+
+def _checked_views(views: Views | None, axes: int) -> tuple[tuple[int, int], ...]:
+    if views is None:
+        return tuple(itertools.combinations(range(axes), 2))
+    if not views:
+        raise PasegError("views must name at least one pair of spatial axes, got none")
+    for view in views:
+        if len(view) != 2 or view[0] == view[1] or not all(0 <= axis < axes for axis in view):
+            raise PasegError(f"a view is a pair of two different spatial axes from 0 to {axes - 1}, got {view}")
+    if len({frozenset(view) for view in views}) < len(views):
+        raise PasegError(f"views must differ from each other, got {tuple(views)}")
+    return tuple((first, second) for first, second in views)
+
+
+def _checked_spacing(spacing: Sequence[float] | None, axes: int) -> tuple[float, ...]:
+    if spacing is None:
+        return (1.0,) * axes
+    if len(spacing) != axes or not all(width > 0 for width in spacing):
+        raise PasegError(f"spacing must be {axes} positive numbers, one per spatial axis, got {tuple(spacing)}")
+    return tuple(float(width) for width in spacing)

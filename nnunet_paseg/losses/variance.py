@@ -1,0 +1,99 @@
+"""Variance minimisation (L_VM): a class should look alike everywhere."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.losses.checks import at_least_float32, check_maps, check_mask
+
+Normalisation = Literal["class", "voxels"]
+
+# Below this soft volume (voxels) a class fades to zero instead of being divided by its own volume.
+_SMALLEST_VOLUME = 1e-6
+
+
+def variance_loss(
+    probabilities: Tensor, image: Tensor, *, mask: Tensor | None = None, normalisation: Normalisation = "class"
+) -> Tensor:
+    """Spread of the intensities around every class's own mean, weighted by the class probabilities.
+
+        mu_c = sum_i P_i^c I_i / V_c        V_c = sum_i P_i^c        E_c = sum_i P_i^c (I_i - mu_c)^2
+
+        "class":   sum_c E_c / V_c          the variance of every class
+        "voxels":  sum_c E_c / N            the variance within the classes (the Chan-Vese energy per voxel)
+
+    each per sample, then averaged over the batch; over several image channels E_c is their mean, so that the loss
+    keeps its size whatever the number of channels. With "class" the gradient grows as 1 / V_c, so that a class of
+    few voxels is pulled as hard as the background; with "voxels" it does not depend on the volume. Computed in
+    float32 (float64 where the probabilities are), inside autocast too.
+
+    Args:
+        probabilities: Class probabilities (B, C, *spatial), two or three spatial axes.
+        image: Intensities (B, M, *spatial), z-scored; no gradient reaches them.
+        mask: Bool (B, 1, *spatial); voxels that are False (padding, air) do not exist. The paper instead drops the
+            voxels that equal the image minimum from the background, a guess at the air around the patient.
+        normalisation: "class" (the paper's) or "voxels".
+
+    Returns:
+        Scalar, at least 0. A class without volume and a sample without voxels contribute nothing.
+
+    Raises:
+        PasegError: On shapes that do not match or an unknown normalisation.
+
+    Source:
+        Zhai et al., PA-Seg, IEEE TMI 2023, the variance minimisation loss.
+
+    Example:
+        >>> import torch
+        >>> image = torch.tensor([1.0, 1.0, 5.0, 5.0]).reshape(1, 1, 2, 2)
+        >>> first = torch.tensor([1.0, 1.0, 0.0, 0.0]).reshape(1, 1, 2, 2)
+        >>> float(variance_loss(torch.cat([first, 1 - first], 1), image))
+        0.0
+    """
+    check_maps(probabilities, image)
+    check_mask(mask, probabilities)
+    if normalisation not in get_args(Normalisation):
+        raise PasegError(f"normalisation must be one of {get_args(Normalisation)}, got {normalisation!r}")
+
+    with torch.autocast(probabilities.device.type, enabled=False):
+        weights = at_least_float32(probabilities)
+        intensities = image.detach().to(weights.dtype)
+        if mask is not None:
+            weights = torch.where(mask, weights, 0)
+            intensities = torch.where(mask, intensities, 0)
+        weights = weights.flatten(2)  # (B, C, V)
+        intensities = intensities.flatten(2)  # (B, M, V)
+
+        volume = weights.sum(2)
+        safe_volume = volume.clamp(min=_SMALLEST_VOLUME)[..., None]
+        with torch.no_grad():
+            centre = weights @ intensities.transpose(1, 2) / safe_volume  # (B, C, M)
+        deviation = intensities[:, None] - centre[..., None]  # (B, C, M, V)
+        # E_c around the mean equals the sum around any fixed centre less the offset of the mean from it. The centre is
+        # the mean itself, so the second term is zero but for rounding; it carries the gradient through the mean.
+        offset = torch.einsum("bcv,bcmv->bcm", weights, deviation)
+        spread = torch.einsum("bcv,bcmv->bcm", weights, deviation.square()) - offset.square() / safe_volume
+        spread = spread.mean(2)
+
+        if normalisation == "class":
+            return (spread / safe_volume[..., 0]).sum(1).mean()
+        voxels = weights.shape[2] if mask is None else mask.flatten(1).sum(1).clamp(min=1)
+        return (spread.sum(1) / voxels).mean()
+
+
+class VarianceLoss(nn.Module):
+    """`variance_loss` with a fixed normalisation.
+
+    Args:
+        normalisation: "class" or "voxels".
+    """
+
+    def __init__(self, normalisation: Normalisation = "class") -> None:
+        super().__init__()
+        self.normalisation: Normalisation = normalisation
+
+    def forward(self, probabilities: Tensor, image: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return `variance_loss` of probabilities (B, C, *spatial) and image (B, M, *spatial) within `mask`."""
+        return variance_loss(probabilities, image, mask=mask, normalisation=self.normalisation)

@@ -1,0 +1,158 @@
+"""The points of every instance of a case, in world millimetres, and what makes them valid on an image's grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from nnunet_paseg.errors import PasegError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One target: where an annotator clicked inside it and just outside the six faces of its bounding box.
+
+    Attributes:
+        class_name: the class in the dataset's label table, e.g. ``"tumor"``.
+        foreground: (n, 3) points inside the target, world LPS millimetres (x, y, z).
+        background: (m, 3) points outside the target, world LPS millimetres (x, y, z).
+    """
+
+    class_name: str
+    foreground: FloatArray
+    background: FloatArray
+
+    def __post_init__(self) -> None:
+        for role in ("foreground", "background"):
+            points = np.asarray(getattr(self, role), dtype=np.float64).reshape(-1, 3)
+            if not np.isfinite(points).all():
+                raise PasegError(f"Instance of class '{self.class_name}': a {role} point is not finite: {points}.")
+            object.__setattr__(self, role, points)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The voxel grid of an image: the only place where world millimetres and voxel indices meet.
+
+    Attributes:
+        shape: (z, y, x) number of voxels.
+        spacing_mm: (z, y, x) voxel size.
+        origin: (x, y, z) world LPS millimetres of the first voxel's centre.
+        direction: nine direction cosines, row by row, as SimpleITK gives them.
+    """
+
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    origin: tuple[float, float, float]
+    direction: tuple[float, ...]
+
+    @classmethod
+    def from_image(cls, image: sitk.Image | sitk.ImageFileReader) -> Grid:
+        """Grid of a SimpleITK image, or of a reader that has read a file's header."""
+        size, spacing = image.GetSize(), image.GetSpacing()
+        if len(size) != 3:
+            raise PasegError(f"Expected a 3D image, got {len(size)} dimensions of size {size}.")
+        return cls(
+            shape=(size[2], size[1], size[0]),
+            spacing_mm=(spacing[2], spacing[1], spacing[0]),
+            origin=tuple(image.GetOrigin()),  # type: ignore[arg-type]
+            direction=tuple(image.GetDirection()),
+        )
+
+    @classmethod
+    def from_file(cls, path: Path) -> Grid:
+        """Grid of an image file; only the header is read.
+
+        Raises:
+            PasegError: the file is missing or no image.
+        """
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(str(path))
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError as error:
+            raise PasegError(f"Cannot read the image {path}: is it there, and a complete medical image?") from error
+        return cls.from_image(reader)
+
+    def _index_to_world(self) -> FloatArray:
+        return np.asarray(self.direction, dtype=np.float64).reshape(3, 3) * np.asarray(self.spacing_mm[::-1])
+
+    def to_world(self, voxels: npt.ArrayLike) -> FloatArray:
+        """(n, 3) voxel indices (z, y, x) to world LPS millimetres (x, y, z)."""
+        xyz = np.asarray(voxels, dtype=np.float64).reshape(-1, 3)[:, ::-1]
+        return xyz @ self._index_to_world().T + np.asarray(self.origin)
+
+    def to_voxels(self, points: npt.ArrayLike) -> IntArray:
+        """(n, 3) world LPS millimetres (x, y, z) to the nearest voxel's index (z, y, x); may lie outside the grid."""
+        offset = np.asarray(points, dtype=np.float64).reshape(-1, 3) - np.asarray(self.origin)
+        xyz = np.linalg.solve(self._index_to_world(), offset.T).T
+        return np.rint(xyz[:, ::-1]).astype(np.int64)
+
+    def same_as(self, other: Grid, *, tolerance_mm: float = 1e-2) -> bool:
+        """Whether both grids have the same voxels: equal shape, and corners that agree to ``tolerance_mm``."""
+        if self.shape != other.shape:
+            return False
+        corners = np.stack(np.meshgrid(*[(0, n - 1) for n in self.shape], indexing="ij"), -1).reshape(-1, 3)
+        return bool(np.abs(self.to_world(corners) - other.to_world(corners)).max() <= tolerance_mm)
+
+
+@dataclass(frozen=True, eq=False)
+class VoxelInstance:
+    """An :class:`Instance` on an image's grid.
+
+    Attributes:
+        label: integer label of the class.
+        foreground: (n, 3) voxel indices (z, y, x) inside the target.
+        box: slices (z, y, x) of the voxels that may belong to the target; all others are certain background.
+    """
+
+    label: int
+    foreground: IntArray
+    box: tuple[slice, slice, slice]
+
+
+def place_on_grid(instance: Instance, grid: Grid, labels: dict[str, int]) -> VoxelInstance:
+    """Turn an instance's points into voxel indices and the box of voxels that may belong to it.
+
+    The planes through the outermost points are background, since those points lie just outside the target. The one
+    exception is the image's own border: a target that touches it leaves no plane outside.
+
+    Raises:
+        PasegError: an unknown class, no foreground point, a point outside the image, background points that do not
+            span a box, or a foreground point outside that box.
+    """
+    who = f"instance of class '{instance.class_name}'"
+    if instance.class_name not in labels:
+        raise PasegError(f"An {who} is not among the dataset's classes {sorted(labels)}: correct the name.")
+    if not len(instance.foreground):
+        raise PasegError(f"An {who} has no foreground point: click at least one point inside the target.")
+    points = np.concatenate([instance.foreground, instance.background])
+    voxels = grid.to_voxels(points)
+    shape = np.asarray(grid.shape)
+    for point, voxel in zip(points, voxels, strict=True):
+        if (voxel < 0).any() or (voxel >= shape).any():
+            raise PasegError(
+                f"A point of an {who} lies outside the image: {np.round(point, 2).tolist()} mm (LPS) is voxel "
+                f"{voxel.tolist()} (z, y, x) of an image of {list(grid.shape)}. Are LPS and RAS swapped, or does the "
+                "point belong to another image?"
+            )
+    low, high = voxels.min(axis=0), voxels.max(axis=0)
+    first = np.where(low == 0, 0, low + 1)
+    last = np.where(high == shape - 1, high, high - 1)
+    foreground = voxels[: len(instance.foreground)]
+    inside = ((foreground >= first) & (foreground <= last)).all(axis=1)
+    if not inside.all():
+        raise PasegError(
+            f"The points of an {who} do not enclose its foreground point: voxel {foreground[~inside][0].tolist()} is "
+            f"not inside {first.tolist()}..{last.tolist()} (z, y, x), the box between the background points. Click "
+            "one background point just outside each of the six faces of the target's bounding box."
+        )
+    box = tuple(slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True))
+    return VoxelInstance(labels[instance.class_name], foreground, (box[0], box[1], box[2]))

@@ -1,0 +1,153 @@
+"""Stage 1: one network learns from the seeds, and from the image where there is no seed."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import torch
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
+from torch import nn
+from torch.nn import functional
+
+from nnunet_paseg.losses import gated_crf_loss, variance_loss
+from nnunet_paseg.trainers.architectures import auxiliary_network
+from nnunet_paseg.trainers.base import PASegTrainer
+
+
+class SeedLoss(nn.Module):
+    """nnU-Net's loss on the labelled voxels, plus mCRF and VM on the full-resolution output (PA-Seg, equation 8).
+
+    ``image`` and ``valid`` are set before every training step; without an image the loss is nnU-Net's alone, as in
+    validation. The latest value of every term stands in ``terms``.
+
+    Attributes:
+        partial: nnU-Net's Dice + cross-entropy over the labelled voxels, with or without deep supervision.
+        trainer: where the weights, the ramp and the other hyper-parameters stand.
+    """
+
+    def __init__(self, partial: nn.Module, trainer: PASegStage1Trainer) -> None:
+        super().__init__()
+        self.partial = partial
+        self.trainer = trainer
+        self.image: torch.Tensor | None = None
+        self.valid: torch.Tensor | None = None
+        self.terms: dict[str, float] = {}
+
+    def forward(
+        self, output: torch.Tensor | list[torch.Tensor], target: torch.Tensor | list[torch.Tensor]
+    ) -> torch.Tensor:
+        """The weighted sum of the terms; ``output`` and ``target`` as nnU-Net passes them."""
+        partial: torch.Tensor = self.partial(output, target)
+        if self.image is None or self.valid is None:
+            return partial
+        trainer, image, valid = self.trainer, self.image, self.valid
+        finest = output[0] if isinstance(output, list | tuple) else output
+        with torch.autocast(image.device.type, enabled=False):
+            probabilities = torch.softmax(finest.float(), dim=1)
+            vm = variance_loss(probabilities, image, mask=valid, normalisation=trainer.vm_normalisation)
+            factors = trainer.pooling_of_first_stage()
+            mcrf = gated_crf_loss(
+                average_pool(probabilities, factors),
+                average_pool(image, factors),
+                radius=trainer.mcrf_radius,
+                sigma_space=trainer.mcrf_sigma_space,
+                sigma_intensity=trainer.mcrf_sigma_intensity,
+                mask=average_pool(valid.float(), factors) == 1,
+                normalisation=trainer.mcrf_normalisation,
+            )
+        ramp = trainer.ramp()
+        self.terms = {"partial": partial.item(), "mcrf": mcrf.item(), "vm": vm.item(), "ramp": ramp}
+        return partial + ramp * (trainer.mcrf_weight * mcrf + trainer.vm_weight * vm)
+
+
+def average_pool(tensor: torch.Tensor, factors: tuple[int, ...]) -> torch.Tensor:
+    """Mean over blocks of ``factors`` voxels; (b, c, *spatial) in two or three dimensions."""
+    pool = functional.avg_pool2d if len(factors) == 2 else functional.avg_pool3d
+    return pool(tensor, factors, ceil_mode=True, count_include_pad=False)
+
+
+class PASegStage1Trainer(PASegTrainer):
+    """Partial Dice + cross-entropy on the seeds, multi-view gated CRF and variance minimisation elsewhere.
+
+    Source: PA-Seg (Zhai et al., IEEE TMI 2023), section III-B. The defaults differ from the paper's figures where those
+    did harm; ``PASegStage1Trainer_paper`` has them all.
+
+    Attributes:
+        mcrf_weight: weight of the gated CRF loss.
+        mcrf_normalisation: ``pairs`` (a mean over pairs of similar voxels, in [0, 1]) or ``voxels`` (the paper's sum over
+            up to 120 neighbours, whose size depends on the image and the target).
+        mcrf_radius, mcrf_sigma_space: window and width of the kernel, in voxels of the downsampled image.
+        mcrf_sigma_intensity: width of the kernel in units of the normalised image.
+        vm_weight: weight of the variance loss.
+        vm_normalisation: ``voxels`` (within-class variance) or ``class`` (the paper's, one variance a class).
+        ramp_fraction: part of the epochs over which both weights rise.
+    """
+
+    HYPER_PARAMETERS = (
+        "mcrf_weight",
+        "mcrf_normalisation",
+        "mcrf_radius",
+        "mcrf_sigma_space",
+        "mcrf_sigma_intensity",
+        "vm_weight",
+        "vm_normalisation",
+        "ramp_fraction",
+    )
+
+    def __init__(
+        self,
+        plans: dict[str, Any],
+        configuration: str,
+        fold: int | str,
+        dataset_json: dict[str, Any],
+        device: torch.device = torch.device("cuda"),  # noqa: B008
+    ) -> None:
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        self.mcrf_weight = 1.0
+        self.mcrf_normalisation: Literal["voxels", "pairs"] = "pairs"
+        self.mcrf_radius = 5
+        self.mcrf_sigma_space = 6.0
+        self.mcrf_sigma_intensity = 0.1
+        self.vm_weight = 0.1
+        self.vm_normalisation: Literal["class", "voxels"] = "voxels"
+        self.ramp_fraction = 0.5
+
+    def ramp(self) -> float:
+        """Weight of the unsupervised terms in this epoch: exp(-5 (1 - e/R)^2) up to R, then 1."""
+        length = self.ramp_fraction * self.num_epochs
+        if self.current_epoch >= length:
+            return 1.0
+        return math.exp(-5 * (1 - self.current_epoch / length) ** 2)
+
+    def _build_loss(self) -> nn.Module:
+        return SeedLoss(super()._build_loss(), self)
+
+    def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """nnU-Net's own step, with the image within reach of the loss."""
+        image, targets, valid = self.take_padding(batch)
+        self.loss.image, self.loss.valid = image, valid
+        try:
+            result = super().train_step(
+                {"data": image, "target": targets if self.enable_deep_supervision else targets[0]}
+            )
+        finally:
+            self.loss.image = self.loss.valid = None
+        return {**result, **self.loss.terms}
+
+
+class PASegStage1AuxTrainer(PASegStage1Trainer):
+    """Stage 1 for the auxiliary network of stage 2: the same loss, another family of architecture."""
+
+    @staticmethod
+    def build_network_architecture(
+        plans_manager: PlansManager,
+        configuration_manager: ConfigurationManager,
+        num_input_channels: int,
+        num_output_channels: int,
+        enable_deep_supervision: bool = True,
+    ) -> nn.Module:
+        """A residual encoder where the plans say plain, and the reverse."""
+        return auxiliary_network(
+            configuration_manager, num_input_channels, num_output_channels, enable_deep_supervision
+        )

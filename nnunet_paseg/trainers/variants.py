@@ -1,0 +1,69 @@
+"""Trainers by name: ``PASegStage1Trainer_paper_50epochs_100iterations`` and the like, for any numbers."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+from nnunet_paseg.trainers.stage1 import PASegStage1AuxTrainer, PASegStage1Trainer
+from nnunet_paseg.trainers.stage2 import PASegStage2Trainer
+
+TRAINERS: dict[str, type[nnUNetTrainer]] = {
+    trainer.__name__: trainer
+    for trainer in (PASegStage1Trainer, PASegStage1AuxTrainer, PASegStage2Trainer, nnUNetTrainer)
+}
+
+PAPER = {
+    "mcrf_weight": 1.0,
+    "mcrf_normalisation": "voxels",
+    "vm_weight": 0.1,
+    "vm_normalisation": "class",
+    "ramp_fraction": 0.1,
+    "keep_certain": False,
+}
+"""The published hyper-parameters, where they differ from the defaults here."""
+
+
+def trainer_class(name: str) -> type[nnUNetTrainer]:
+    """The trainer of that name.
+
+    Args:
+        name: one of :data:`TRAINERS`, then any of ``_paper`` (the published hyper-parameters), ``_{N}epochs`` and
+            ``_{M}iterations`` (an epoch), in this order.
+
+    Raises:
+        AttributeError: no such trainer (nnU-Net asks with ``hasattr``).
+    """
+    match = re.fullmatch(rf"({'|'.join(TRAINERS)})(_paper)?(?:_(\d+)epochs)?(?:_(\d+)iterations)?", name)
+    if match is None:
+        raise AttributeError(f"There is no trainer {name!r}.")
+    base, (paper, epochs, iterations) = TRAINERS[match[1]], match.groups()[1:]
+    if match[1] == name:
+        return base
+
+    class Variant(base):  # type: ignore[valid-type,misc]
+        def __init__(
+            self,
+            plans: dict[str, Any],
+            configuration: str,
+            fold: int | str,
+            dataset_json: dict[str, Any],
+            device: torch.device = torch.device("cuda"),  # noqa: B008
+        ) -> None:
+            super().__init__(plans, configuration, fold, dataset_json, device)
+            if paper:
+                for key, value in PAPER.items():
+                    if hasattr(self, key):
+                        setattr(self, key, value)
+            if epochs:
+                self.num_epochs = int(epochs)
+            if iterations:
+                self.num_iterations_per_epoch = int(iterations)
+                self.num_val_iterations_per_epoch = max(1, int(iterations) // 5)
+
+    # nnU-Net names the results folder after the class.
+    Variant.__name__ = Variant.__qualname__ = name
+    return Variant

@@ -1,0 +1,219 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from nnunet_paseg import conversion
+from nnunet_paseg.conversion import Case, DatasetPlan, convert
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.files import read_array
+from nnunet_paseg.point_formats import read_points
+from nnunet_paseg.points import Grid
+from nnunet_paseg.script import run
+from tests.conftest import load_script, write_image
+
+PLAN = DatasetPlan("Dataset002_Tiny", ("MRI",), ("liver", "spleen"), mask_labels={1: 1, 3: 2})
+
+
+def cases_of(folder, number=6, **options):
+    return [
+        Case(
+            f"case_{n}",
+            (folder / "imagesTr" / f"case_{n}_0000.nii.gz",),
+            mask=folder / "labelsTr" / f"case_{n}.nii.gz",
+            **{"annotation": "simulated", **options},
+        )
+        for n in range(number)
+    ]
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_simulated_dataset(dense_dataset, tmp_path):
+    cases = [*cases_of(dense_dataset, 5), *cases_of(dense_dataset, 6, split="test")[5:]]
+    folder = convert(cases, PLAN, tmp_path / "raw", num_processes=2)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ["dataset.json", "imagesTr", "labelsTr", "imagesTs", "labelsTs", "paseg.json", "points"]
+    )
+    content = json.loads((folder / "dataset.json").read_text())
+    assert content["labels"] == {"background": 0, "liver": 1, "spleen": 2, "ignore": 3}
+    assert content["numTraining"] == 5
+    labels = read_array(folder / "labelsTr" / "case_0.nii.gz")
+    mask = read_array(dense_dataset / "labelsTr" / "case_0.nii.gz")
+    assert set(np.unique(labels)) == {0, 1, 2, 3}
+    assert (mask[labels == 0] == 0).all(), "certain background holds a target"
+    assert (mask[labels == 1] == 1).mean() > 0.9
+    assert (mask[labels == 2] == 3).mean() > 0.9
+    test_mask = read_array(folder / "labelsTs" / "case_5.nii.gz")
+    np.testing.assert_array_equal(test_mask, np.select([mask == 1, mask == 3], [1, 2], 0))
+    record = json.loads((folder / "paseg.json").read_text())
+    assert record["seeds"] == {"weight": 0.5, "threshold": 0.2, "backend": "torch"}
+    assert record["cases"]["case_0"]["voxels"]["liver"] == (labels == 1).sum()
+    grid = Grid.from_file(folder / "imagesTr" / "case_0_0000.nii.gz")
+    points = read_points(folder / "points" / "case_0.csv", grid, PLAN.class_names)
+    assert [instance.class_name for instance in points] == ["liver", "spleen"]
+
+
+def test_points_do_not_depend_on_the_other_cases(dense_dataset, tmp_path):
+    few = convert(cases_of(dense_dataset, 1), PLAN, tmp_path / "few", num_processes=1)
+    all_ = convert(cases_of(dense_dataset, 3), PLAN, tmp_path / "all", num_processes=1)
+    assert (few / "points" / "case_0.csv").read_bytes() == (all_ / "points" / "case_0.csv").read_bytes()
+
+
+def test_dense_cases_keep_their_masks(dense_dataset, tmp_path):
+    folder = convert(cases_of(dense_dataset, 1, annotation="dense"), PLAN, tmp_path / "raw", num_processes=1)
+    assert set(np.unique(read_array(folder / "labelsTr" / "case_0.nii.gz"))) == {0, 1, 2}
+
+
+def test_an_existing_dataset_is_kept_unless_told_otherwise(dense_dataset, tmp_path):
+    folder = convert(cases_of(dense_dataset, 1), PLAN, tmp_path / "raw", num_processes=1)
+    before = contents(folder)
+    with pytest.raises(PasegError, match=r"Dataset002_Tiny exists already: .*--overwrite"):
+        convert(cases_of(dense_dataset, 2), PLAN, tmp_path / "raw", num_processes=1)
+    assert contents(folder) == before
+    convert(cases_of(dense_dataset, 2), PLAN, tmp_path / "raw", num_processes=1, overwrite=True)
+    assert len(list((folder / "labelsTr").iterdir())) == 2
+
+
+def test_an_error_leaves_nothing_under_the_datasets_name(dense_dataset, tmp_path):
+    cases = cases_of(dense_dataset, 2)
+    cases[1].mask.write_text("no image")
+    with pytest.raises(PasegError, match=r"Case case_1: Cannot read the image .*case_1\.nii\.gz"):
+        convert(cases, PLAN, tmp_path / "raw", num_processes=1)
+    assert not (tmp_path / "raw" / PLAN.name).exists()
+
+
+def test_a_killed_conversion_goes_on_where_it_was(dense_dataset, tmp_path):
+    command = [sys.executable, str(load_script("from_dense_dataset").__file__), str(dense_dataset), "2"]
+    undisturbed, killed = tmp_path / "a", tmp_path / "b"
+    subprocess.run([*command, "--raw", str(undisturbed), "--num-processes", "1"], check=True, capture_output=True)
+    process = subprocess.Popen(
+        [*command, "--raw", str(killed), "--num-processes", "1"], start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    records = killed / ".Dataset002_Tiny.partial" / "records"
+    deadline = time.monotonic() + 60
+    while not (records.exists() and any(records.iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = {path: path.stat().st_mtime_ns for path in records.glob("*.json")}
+    assert done, "the conversion was killed before its first case"
+    result = subprocess.run([*command, "--raw", str(killed), "--num-processes", "1"], check=True, capture_output=True)
+    assert f"/{6 - len(done)} " in result.stderr.decode()
+    assert contents(killed / "Dataset002_Tiny") == contents(undisturbed / "Dataset002_Tiny")
+
+
+def test_a_half_finished_conversion_of_something_else_is_not_continued(dense_dataset, tmp_path):
+    staging = tmp_path / "raw" / ".Dataset002_Tiny.partial"
+    (staging / "labelsTr").mkdir(parents=True)
+    (staging / "labelsTr" / "stranger.nii.gz").write_text("")
+    (staging / "fingerprint").write_text("of another conversion")
+    folder = convert(cases_of(dense_dataset, 1), PLAN, tmp_path / "raw", num_processes=1)
+    assert [path.name for path in (folder / "labelsTr").iterdir()] == ["case_0.nii.gz"]
+
+
+def test_bad_requests_are_refused_before_any_work(dense_dataset, tmp_path):
+    good = cases_of(dense_dataset, 1)[0]
+
+    def refuse(match, *cases, plan=PLAN):
+        with pytest.raises(PasegError, match=match):
+            convert(cases, plan, tmp_path / "raw")
+        assert not (tmp_path / "raw").exists()
+
+    refuse(r"more than one case is called \['case_0'\]", good, good)
+    refuse("would have no training case")
+    refuse("has 1 image files for the 2 channels", good, plan=DatasetPlan("D", ("T1", "T2"), ("liver",)))
+    refuse(r"Case x: .*gone\.nii\.gz is missing", Case("x", (tmp_path / "gone.nii.gz",)))
+    refuse("is to learn from its points, but there is no file", Case("x", good.images))
+    refuse("is to learn from its mask, but there is no file", Case("x", good.images, annotation="dense"))
+
+
+def test_channels_masks_and_values_that_do_not_fit_are_refused(dense_dataset, tmp_path):
+    good = cases_of(dense_dataset, 1)[0]
+    write_image(np.zeros((12, 16, 21), dtype=np.uint8), tmp_path / "other.nii.gz")
+
+    def refuse(match, case, plan=PLAN):
+        with pytest.raises(PasegError, match=match):
+            convert([case], plan, tmp_path / "raw", num_processes=1)
+
+    two = DatasetPlan("Dataset003_Two", ("T1", "T2"), ("liver", "spleen"), mask_labels={1: 1, 3: 2})
+    refuse(
+        "are on different grids",
+        Case("x", (good.images[0], tmp_path / "other.nii.gz"), mask=good.mask, annotation="dense"),
+        two,
+    )
+    refuse("is not on its image's grid", Case("x", good.images, mask=tmp_path / "other.nii.gz", annotation="dense"))
+    refuse(r"holds the values \[3\]", good, DatasetPlan("Dataset003_One", ("MRI",), ("liver",)))
+
+
+def test_the_command_line_for_dense_datasets(dense_dataset, tmp_path, capsys):
+    script = load_script("from_dense_dataset")
+    arguments = [str(dense_dataset), "7", "--raw", str(tmp_path), "--num-processes", "1", "--num-test", "2"]
+    assert run(script.main, script.build_parser(), [*arguments, "--merge", "organ"]) == 0
+    folder = tmp_path / "Dataset007_Tiny"
+    assert capsys.readouterr().out.strip() == str(folder)
+    assert len(list((folder / "labelsTr").iterdir())) == 4
+    assert len(list((folder / "labelsTs").iterdir())) == 2
+    assert json.loads((folder / "dataset.json").read_text())["labels"] == {"background": 0, "organ": 1, "ignore": 2}
+    assert run(script.main, script.build_parser(), arguments) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert run(script.main, script.build_parser(), [*arguments, "--num-train", "9", "--overwrite"]) == 2
+    assert "9 training and 2 test cases cannot be drawn from 6" in capsys.readouterr().err
+
+
+def test_the_command_line_for_published_points(tmp_path, capsys):
+    script = load_script("from_paseg_points")
+    rng = np.random.default_rng(0)
+    points = np.zeros((12, 16, 20), dtype=np.uint8)
+    for z, y, x in [(2, 8, 9), (9, 8, 9), (5, 3, 9), (5, 12, 9), (5, 8, 4), (5, 8, 15)]:
+        points[z, y, x] = 1
+    points[5, 8, 9] = 2
+    for name in ("one", "two"):
+        write_image(rng.normal(size=points.shape).astype(np.float32), tmp_path / "images" / f"{name}.nii.gz")
+        write_image(points, tmp_path / "points" / f"{name}_7points.nii.gz")
+    write_image(rng.normal(size=points.shape).astype(np.float32), tmp_path / "test" / "three_0000.nii.gz")
+    arguments = [
+        str(tmp_path / "images"),
+        str(tmp_path / "points"),
+        "8",
+        "--raw",
+        str(tmp_path),
+        "--num-processes",
+        "1",
+    ]
+    assert run(script.main, script.build_parser(), [*arguments, "--test-images", str(tmp_path / "test")]) == 0
+    folder = tmp_path / "Dataset008_Points"
+    labels = read_array(folder / "labelsTr" / "one.nii.gz")
+    assert labels[5, 8, 9] == 1
+    assert labels[5, 8, 14] == 2
+    assert labels[5, 8, 15] == 0
+    assert (folder / "imagesTs" / "three_0000.nii.gz").is_file()
+    capsys.readouterr()
+    assert run(script.main, script.build_parser(), [str(tmp_path), str(tmp_path), "9", "--raw", str(tmp_path)]) == 2
+    assert "holds no points: expected files called {case}_7points.nii.gz" in capsys.readouterr().err
+
+
+def test_raw_folder_must_be_known(dense_dataset, monkeypatch, capsys):
+    monkeypatch.delenv("nnUNet_raw", raising=False)
+    script = load_script("from_dense_dataset")
+    assert run(script.main, script.build_parser(), [str(dense_dataset), "7"]) == 2
+    assert "Set the environment variable nnUNet_raw" in capsys.readouterr().err
+
+
+def test_fingerprint_tells_conversions_apart(dense_dataset):
+    cases = cases_of(dense_dataset, 2)
+    prints = {
+        conversion._fingerprint(cases, PLAN),
+        conversion._fingerprint(cases[:1], PLAN),
+        conversion._fingerprint(
+            cases, DatasetPlan("Dataset002_Tiny", ("MRI",), ("liver", "spleen"), {1: 1, 3: 2}, point_seed=1)
+        ),
+    }
+    assert len(prints) == 3

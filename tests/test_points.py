@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.points import Grid, Instance, place_on_grid
+
+IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+GRID = Grid(shape=(10, 20, 30), spacing_mm=(3.0, 2.0, 1.0), origin=(5.0, -7.0, 11.0), direction=IDENTITY)
+FACES = [[1, 8, 9], [8, 8, 9], [5, 3, 9], [5, 14, 9], [5, 8, 4], [5, 8, 20]]
+
+
+def instance(foreground=((5, 8, 9),), background=FACES, class_name="tumor", grid=GRID):
+    return Instance(class_name, grid.to_world(list(foreground)), grid.to_world(background))
+
+
+@st.composite
+def grids(draw):
+    numbers = st.floats(-100, 100)
+    rotation = Rotation.from_euler("xyz", [draw(st.floats(-3, 3)) for _ in range(3)]).as_matrix()
+    order = draw(st.permutations([0, 1, 2]))
+    return Grid(
+        shape=(10, 20, 30),
+        spacing_mm=tuple(draw(st.floats(0.1, 9)) for _ in range(3)),
+        origin=tuple(draw(numbers) for _ in range(3)),
+        direction=tuple(rotation[:, order].ravel()),
+    )
+
+
+@given(grids(), st.tuples(st.integers(0, 9), st.integers(0, 19), st.integers(0, 29)))
+def test_world_and_voxel_are_inverse_on_oblique_and_permuted_grids(grid, voxel):
+    assert grid.to_voxels(grid.to_world([voxel])).tolist() == [list(voxel)]
+
+
+@given(grids(), st.tuples(st.integers(0, 9), st.integers(0, 19), st.integers(0, 29)))
+def test_world_is_what_simpleitk_says(grid, voxel):
+    image = sitk.Image(grid.shape[::-1], sitk.sitkUInt8)
+    image.SetSpacing(grid.spacing_mm[::-1])
+    image.SetOrigin(grid.origin)
+    image.SetDirection(grid.direction)
+    expected = image.TransformIndexToPhysicalPoint([int(index) for index in voxel[::-1]])
+    np.testing.assert_allclose(grid.to_world([voxel])[0], expected, atol=1e-6)
+    assert Grid.from_image(image).same_as(grid)
+
+
+def test_box_leaves_out_the_planes_of_the_background_points():
+    placed = place_on_grid(instance(), GRID, {"tumor": 3})
+    assert placed.label == 3
+    assert placed.box == (slice(2, 8), slice(4, 14), slice(5, 20))
+    assert placed.foreground.tolist() == [[5, 8, 9]]
+
+
+def test_box_keeps_the_image_border_where_the_target_touches_it():
+    faces = [[0, 8, 9], [9, 8, 9], *FACES[2:]]
+    assert place_on_grid(instance(background=faces), GRID, {"tumor": 1}).box[0] == slice(0, 10)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (instance(class_name="lesion"), r"'lesion' is not among the dataset's classes \['tumor'\]"),
+        (instance(foreground=[]), "no foreground point: click at least one"),
+        (instance(foreground=[(5, 8, 40)]), r"lies outside the image.*voxel \[5, 8, 40\].*Are LPS and RAS swapped"),
+        (instance(foreground=[(5, 8, 21)]), r"do not enclose its foreground point: voxel \[5, 8, 21\]"),
+        (instance(background=[]), "Click one background point just outside each of the six faces"),
+    ],
+)
+def test_bad_points_are_refused(bad, message):
+    with pytest.raises(PasegError, match=message):
+        place_on_grid(bad, GRID, {"tumor": 1})
+
+
+def test_points_that_are_not_finite_are_refused():
+    with pytest.raises(PasegError, match="a background point is not finite"):
+        Instance("tumor", np.zeros((1, 3)), np.array([[np.nan, 0, 0]]))
+
+
+def test_a_missing_image_is_named(tmp_path):
+    with pytest.raises(PasegError, match=r"Cannot read the image .*nowhere\.nii\.gz"):
+        Grid.from_file(tmp_path / "nowhere.nii.gz")
+
+
+def test_an_image_that_is_not_3d_is_refused():
+    with pytest.raises(PasegError, match="Expected a 3D image, got 2 dimensions"):
+        Grid.from_image(sitk.Image([4, 4], sitk.sitkUInt8))
+
+
+def test_grids_that_differ_are_not_the_same():
+    moved = Grid(GRID.shape, GRID.spacing_mm, (5.0, -7.0, 11.5), GRID.direction)
+    assert not GRID.same_as(moved)
+    assert not GRID.same_as(Grid((10, 20, 31), GRID.spacing_mm, GRID.origin, GRID.direction))

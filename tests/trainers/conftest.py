@@ -1,0 +1,58 @@
+"""A planned and preprocessed point dataset of tiny phantoms, made once with nnU-Net's own commands."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from nnunet_paseg.conversion import Case, DatasetPlan, convert
+from nnunet_paseg.phantom import write_phantom_dataset
+from nnunet_paseg.workspace import Workspace
+
+DATASET_ID, DATASET, PLANS = 902, "Dataset902_Tiny", "tinyPlans"
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory):
+    """Eight training and two test phantoms of 16x32x32 voxels and two classes."""
+    folder = tmp_path_factory.mktemp("workspace")
+    dense = folder / "dense"
+    write_phantom_dataset(dense, num_train=8, num_test=2, shape_zyx=(16, 32, 32), num_classes=2)
+    cases = [
+        Case(
+            mask.name.removesuffix(".nii.gz"),
+            (dense / f"images{suffix}" / mask.name.replace(".nii.gz", "_0000.nii.gz"),),
+            mask=mask,
+            annotation="simulated",
+            split=split,
+        )
+        for suffix, split in (("Tr", "train"), ("Ts", "test"))
+        for mask in sorted((dense / f"labels{suffix}").glob("*.nii.gz"))
+    ]
+    space = Workspace(folder, num_processes=2)
+    convert(cases, DatasetPlan(DATASET, ("MRI",), ("lesion_1", "lesion_2")), space.raw, num_processes=1)
+    space.plan(DATASET_ID)
+    space.small_plans(DATASET, PLANS, features=4)
+    return space
+
+
+@pytest.fixture
+def make_trainer(workspace, monkeypatch):
+    """A trainer on the CPU, made as nnU-Net makes it; keyword arguments change its dataset.json."""
+    # nnU-Net's paths read the environment when they are used.
+    for name, value in workspace.environment().items():
+        monkeypatch.setenv(name, value)
+    folder = workspace.preprocessed / DATASET
+
+    def make(cls, *, fold="all", configuration="3d_fullres", **changes):
+        plans = json.loads((folder / f"{PLANS}.json").read_text())
+        plans["continue_training"] = False
+        dataset_json = {**json.loads((folder / "dataset.json").read_text()), **changes}
+        trainer = cls(plans, configuration, fold, dataset_json, torch.device("cpu"))
+        trainer.num_iterations_per_epoch = 2
+        trainer.num_val_iterations_per_epoch = 1
+        return trainer
+
+    return make

@@ -1,0 +1,150 @@
+import math
+
+import pytest
+import torch
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.losses import gated_crf_loss, variance_loss
+from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer
+from nnunet_paseg.trainers.stage1 import average_pool
+
+
+@pytest.fixture
+def trainer(make_trainer):
+    trainer = make_trainer(PASegStage1Trainer)
+    trainer.initialize()
+    return trainer
+
+
+def batch_of(trainer, seed=0):
+    """A batch as nnU-Net's loader gives it: padding is ignore + 1 and 0 in the image."""
+    generator = torch.Generator().manual_seed(seed)
+    size = trainer.configuration_manager.patch_size
+    image = torch.randn(2, 1, *size, generator=generator)
+    target = torch.randint(0, 4, (2, 1, *size), generator=generator, dtype=torch.int16)
+    image[..., :3], target[..., :3] = 0, 4
+    scales = trainer._get_deep_supervision_scales()
+    targets = [
+        torch.nn.functional.interpolate(
+            target.float(), [round(n * s) for n, s in zip(size, scale, strict=True)], mode="nearest-exact"
+        ).to(torch.int16)
+        for scale in scales
+    ]
+    return {"data": image, "target": targets}
+
+
+def test_ramp(trainer):
+    trainer.num_epochs, trainer.ramp_fraction = 100, 0.1
+    values = {}
+    for epoch in (0, 5, 9, 10, 99):
+        trainer.current_epoch = epoch
+        values[epoch] = trainer.ramp()
+    assert values[0] == pytest.approx(math.exp(-5))
+    assert values[5] == pytest.approx(math.exp(-5 * 0.25))
+    assert values[9] == pytest.approx(math.exp(-5 * 0.01))
+    assert values[10] == values[99] == 1
+
+
+def test_no_ramp_at_all(trainer):
+    trainer.ramp_fraction = 0
+    assert trainer.ramp() == 1
+
+
+def test_the_loss_is_the_weighted_sum_of_its_terms(trainer):
+    batch = batch_of(trainer)
+    image, targets, valid = trainer.take_padding(batch)
+    assert not valid[..., :3].any()
+    assert valid[..., 3:].all()
+    assert (targets[0][..., :3] == trainer.label_manager.ignore_label).all()
+    torch.manual_seed(0)
+    outputs = [torch.randn(2, 3, *target.shape[2:]) for target in targets]
+    partial = trainer.loss(outputs, targets)
+    trainer.loss.image, trainer.loss.valid = image, valid
+    trainer.mcrf_weight, trainer.vm_weight, trainer.ramp_fraction = 3.0, 7.0, 0
+    probabilities = outputs[0].softmax(1)
+    factors = trainer.pooling_of_first_stage()
+    crf = gated_crf_loss(
+        average_pool(probabilities, factors),
+        average_pool(image, factors),
+        mask=average_pool(valid.float(), factors) == 1,
+        normalisation="pairs",
+    )
+    vm = variance_loss(probabilities, image, mask=valid, normalisation="voxels")
+    torch.testing.assert_close(trainer.loss(outputs, targets), partial + 3 * crf + 7 * vm)
+    assert trainer.loss.terms == pytest.approx(
+        {"partial": partial.item(), "mcrf": crf.item(), "vm": vm.item(), "ramp": 1}
+    )
+
+
+def test_padding_teaches_nothing(trainer):
+    """What the network says in the padding changes neither the loss nor its gradient."""
+    image, targets, valid = trainer.take_padding(batch_of(trainer))
+    trainer.loss.image, trainer.loss.valid = image, valid
+    output = torch.randn(2, 3, *targets[0].shape[2:], requires_grad=True)
+    changed = output.detach().clone()
+    changed[..., :2] += 5  # an even number: pooled pairs of voxels lie inside or at the border of the padding
+    changed.requires_grad_()
+    values = []
+    for prediction in (output, changed):
+        outputs = [prediction] + [torch.zeros(2, 3, *target.shape[2:]) for target in targets[1:]]
+        value = trainer.loss(outputs, targets)
+        value.backward()
+        values.append(value.detach())
+    torch.testing.assert_close(*values)
+    assert output.grad[..., :2].abs().max() == 0
+    assert output.grad[..., 4:].abs().max() > 0
+
+
+def test_a_step_changes_the_network_and_reports_the_terms(trainer):
+    before = [parameter.detach().clone() for parameter in trainer.network.parameters()]
+    result = trainer.train_step(batch_of(trainer))
+    assert set(result) == {"loss", "partial", "mcrf", "vm", "ramp"}
+    expected = result["partial"] + result["ramp"] * (
+        trainer.mcrf_weight * result["mcrf"] + trainer.vm_weight * result["vm"]
+    )
+    assert result["loss"] == pytest.approx(expected, rel=1e-4)
+    assert any(not torch.equal(a, b) for a, b in zip(before, trainer.network.parameters(), strict=True))
+    assert trainer.loss.image is None
+
+
+def test_padding_is_marked_in_training_and_ignored_in_validation(trainer):
+    for name, padding in (("get_training_transforms", 4), ("get_validation_transforms", 3)):
+        options = {"deep_supervision_scales": None, "foreground_labels": [1, 2], "ignore_label": 3}
+        if padding == 4:
+            size = trainer.configuration_manager.patch_size
+            options |= {"patch_size": size, "rotation_for_DA": 0.0, "mirror_axes": (), "do_dummy_2d_data_aug": False}
+        transforms = getattr(trainer, name)(**options)
+        segmentation = torch.full((1, *trainer.configuration_manager.patch_size), -1, dtype=torch.int16)
+        image = torch.zeros(segmentation.shape)
+        assert (transforms(image=image, segmentation=segmentation)["segmentation"] == padding).all()
+
+
+def test_the_auxiliary_network_is_of_the_other_family(make_trainer, trainer):
+    auxiliary = make_trainer(PASegStage1AuxTrainer)
+    auxiliary.initialize()
+    assert {type(trainer.network).__name__, type(auxiliary.network).__name__} == {
+        "PlainConvUNet",
+        "ResidualEncoderUNet",
+    }
+
+
+def test_a_dataset_without_ignore_label_is_refused(make_trainer):
+    trainer = make_trainer(PASegStage1Trainer, labels={"background": 0, "lesion_1": 1, "lesion_2": 2})
+    with pytest.raises(PasegError, match=r"Dataset902_Tiny has no 'ignore' label.*Convert the dataset"):
+        trainer.initialize()
+
+
+def test_regions_are_refused(make_trainer):
+    labels = {"background": 0, "whole": [1, 2], "core": 2, "ignore": 3}
+    trainer = make_trainer(PASegStage1Trainer, labels=labels, regions_class_order=[1, 2])
+    with pytest.raises(NotImplementedError, match="needs plain labels, not regions"):
+        trainer.initialize()
+
+
+def test_the_checkpoint_holds_the_hyper_parameters(trainer, tmp_path):
+    trainer.mcrf_weight = 0.25
+    trainer.save_checkpoint(str(tmp_path / "checkpoint.pth"))
+    checkpoint = torch.load(tmp_path / "checkpoint.pth", weights_only=False)
+    assert checkpoint["paseg"]["hyper_parameters"] == trainer.hyper_parameters()
+    assert checkpoint["paseg"]["hyper_parameters"]["mcrf_weight"] == 0.25
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pth"]

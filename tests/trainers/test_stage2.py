@@ -1,0 +1,148 @@
+import copy
+
+import pytest
+import torch
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.losses import distillation_loss
+from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PASegStage2Trainer, trainer_class
+from tests.trainers.test_stage1 import batch_of
+
+IGNORE = 3
+
+
+@pytest.fixture
+def trainer(make_trainer):
+    torch.manual_seed(0)
+    trainer = make_trainer(PASegStage2Trainer)
+    trainer.initialize()
+    return trainer
+
+
+def weights(network):
+    return [parameter.detach().clone() for parameter in network.parameters()]
+
+
+def same(first, second):
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_two_students_of_two_families_and_a_teacher_of_each(trainer):
+    kinds = [type(network).__name__ for network in (trainer.network, trainer.auxiliary["network"])]
+    assert sorted(kinds) == ["PlainConvUNet", "ResidualEncoderUNet"]
+    assert [type(teacher).__name__ for teacher in trainer.teachers] == kinds
+    for teacher in trainer.teachers:
+        assert not teacher.training
+        assert not any(parameter.requires_grad for parameter in teacher.parameters())
+        size = trainer.configuration_manager.patch_size
+        assert teacher(torch.zeros(1, 1, *size)).shape == (1, 3, *size)
+
+
+def test_pseudo_labels_keep_what_the_annotator_said(trainer):
+    target = torch.tensor([0, 1, 2, 3, 3, 3], dtype=torch.int16).reshape(1, 1, 1, 1, 6)
+    valid = torch.tensor([1, 1, 1, 1, 1, 0], dtype=torch.bool).reshape(1, 1, 1, 1, 6)
+    logits = torch.nn.functional.one_hot(torch.tensor([1, 2, 0, 2, 1, 1]), 3).float().T.reshape(1, 3, 1, 1, 6)
+    fine, coarse = trainer.pseudo_labels(logits, [target, target[..., ::2]], valid)
+    assert fine.flatten().tolist() == [0, 1, 2, 2, 1, IGNORE]
+    assert fine.dtype == target.dtype
+    assert coarse.flatten().tolist() == [1, 2, IGNORE]
+    trainer.keep_certain = False
+    assert trainer.pseudo_labels(logits, [target], valid)[0].flatten().tolist() == [1, 2, 0, 2, 1, IGNORE]
+
+
+def test_the_loss_mixes_supervision_and_distillation(trainer):
+    _, targets, valid = trainer.take_padding(batch_of(trainer))
+    outputs = [torch.randn(2, 3, *target.shape[2:]) for target in targets]
+    teacher = torch.randn(outputs[0].shape)
+    supervised = trainer.loss(outputs, targets)
+    trainer.loss.teacher_logits, trainer.loss.valid = teacher, valid
+    trainer.distillation_weight, trainer.temperature = 0.3, 2.0
+    expected = 0.7 * supervised + 0.3 * distillation_loss(outputs[0], teacher, temperature=2.0, mask=valid)
+    torch.testing.assert_close(trainer.loss(outputs, targets), expected)
+
+
+def test_a_step_trains_both_students_and_no_teacher(trainer):
+    students = [trainer.network, trainer.auxiliary["network"]]
+    before = [weights(network) for network in (*students, *trainer.teachers)]
+    result = trainer.train_step(batch_of(trainer))
+    after = [weights(network) for network in (*students, *trainer.teachers)]
+    assert [same(b, a) for b, a in zip(before, after, strict=True)] == [False, False, True, True]
+    assert students == [trainer.network, trainer.auxiliary["network"]]
+    assert set(result) == {
+        "loss", "supervised", "distillation", "supervised (auxiliary)", "distillation (auxiliary)", "teacher agreement",
+    }  # fmt: skip
+    assert 0 <= result["teacher agreement"] <= 1
+
+
+def test_each_student_learns_from_its_own_labels_and_from_the_other_teacher(trainer, monkeypatch):
+    batch = batch_of(trainer)
+    image, targets, valid = trainer.take_padding(copy.deepcopy(batch))
+    with torch.no_grad():
+        said = [teacher(image) for teacher in trainer.teachers]
+    seen = []
+    forward = type(trainer.loss).forward
+
+    def spy(loss, output, target):
+        seen.append((loss.teacher_logits, target[0]))
+        return forward(loss, output, target)
+
+    monkeypatch.setattr(type(trainer.loss), "forward", spy)
+    trainer.train_step(batch)
+    for (logits, labels), own, other in zip(seen, said, said[::-1], strict=True):
+        torch.testing.assert_close(logits, other)
+        torch.testing.assert_close(labels, trainer.pseudo_labels(own, targets, valid)[0])
+
+
+def test_teachers_are_renewed_at_every_interval(trainer):
+    trainer.num_epochs, trainer.refresh_interval = 10, 0.2
+    trainer.lr_scheduler.step = trainer.auxiliary_scheduler.step = lambda epoch: None
+    trainer.logger.log = lambda *_: None
+    renewed = []
+    trainer.refresh_teachers = lambda: renewed.append(trainer.current_epoch)
+    for trainer.current_epoch in range(10):
+        trainer.on_train_epoch_start()
+    assert renewed == [2, 4, 6, 8]
+
+
+def test_a_checkpoint_brings_everything_back(make_trainer, trainer, tmp_path):
+    trainer.train_step(batch_of(trainer))
+    trainer.current_epoch = 3
+    file = str(tmp_path / "checkpoint.pth")
+    trainer.save_checkpoint(file)
+    other = make_trainer(PASegStage2Trainer)
+    other.load_checkpoint(file)
+    assert other.current_epoch == 4
+    for name in ("network", "optimizer"):
+        assert type(getattr(other, name)) is type(getattr(trainer, name))
+    for pair in zip(
+        (other.network, other.auxiliary["network"], *other.teachers),
+        (trainer.network, trainer.auxiliary["network"], *trainer.teachers),
+        strict=True,
+    ):
+        assert same(*(weights(network) for network in pair))
+    other.train_step(batch_of(other, seed=1))
+    trainer.train_step(batch_of(trainer, seed=1))
+    assert same(weights(other.network), weights(trainer.network)), "momentum was lost"
+    assert same(weights(other.auxiliary["network"]), weights(trainer.auxiliary["network"])), "momentum was lost"
+
+
+def test_missing_stage_1_names_the_command(make_trainer):
+    trainer = make_trainer(trainer_class("PASegStage2Trainer_7epochs"), fold=0)
+    command = "nnUNetv2_train Dataset902_Tiny 3d_fullres 0 -tr PASegStage1Trainer_7epochs -p tinyPlans -device cpu"
+    with pytest.raises(PasegError, match=command):
+        trainer.on_train_start()
+
+
+def test_stage_2_starts_from_both_checkpoints(make_trainer):
+    starts = {}
+    for cls in (PASegStage1Trainer, PASegStage1AuxTrainer):
+        stage1 = make_trainer(cls, fold=4)
+        stage1.initialize()
+        stage1.save_checkpoint(f"{stage1.output_folder}/checkpoint_final.pth")
+        starts[cls] = weights(stage1.network)
+    trainer = make_trainer(trainer_class("PASegStage2Trainer_7epochs"), fold=4)
+    trainer.initialize()
+    trainer.load_stage1()
+    assert same(weights(trainer.network), starts[PASegStage1Trainer])
+    assert same(weights(trainer.auxiliary["network"]), starts[PASegStage1AuxTrainer])
+    assert same(weights(trainer.teachers[0]), starts[PASegStage1Trainer])

@@ -1,0 +1,56 @@
+import pytest
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
+
+from nnunet_paseg.cli import EXT_FOLDER
+from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PASegStage2Trainer, trainer_class
+from nnunet_paseg.trainers.variants import PAPER
+
+
+@pytest.mark.parametrize("trainer", [PASegStage1Trainer, PASegStage1AuxTrainer, PASegStage2Trainer])
+def test_a_plain_name_is_the_class_itself(trainer):
+    assert trainer_class(trainer.__name__) is trainer
+
+
+def test_epochs_and_iterations(make_trainer):
+    cls = trainer_class("PASegStage1Trainer_7epochs_11iterations")
+    assert cls.__name__ == "PASegStage1Trainer_7epochs_11iterations"
+    trainer = cls(*_arguments(make_trainer))
+    assert (trainer.num_epochs, trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch) == (7, 11, 2)
+    assert trainer.output_folder.endswith("PASegStage1Trainer_7epochs_11iterations__tinyPlans__3d_fullres/fold_all")
+
+
+def test_the_published_figures(make_trainer):
+    trainer = trainer_class("PASegStage1Trainer_paper_5epochs")(*_arguments(make_trainer))
+    assert (
+        trainer.hyper_parameters().items()
+        >= {key: PAPER[key] for key in trainer.hyper_parameters().keys() & PAPER.keys()}.items()
+    )
+    assert (trainer.mcrf_normalisation, trainer.ramp_fraction, trainer.num_epochs) == ("voxels", 0.1, 5)
+    assert not hasattr(trainer, "keep_certain")
+    assert not trainer_class("PASegStage2Trainer_paper")(*_arguments(make_trainer)).keep_certain
+
+
+def test_stock_nnunet_with_as_many_iterations(make_trainer):
+    cls = trainer_class("nnUNetTrainer_2epochs_3iterations")
+    assert cls.__mro__[1] is nnUNetTrainer
+    assert cls(*_arguments(make_trainer)).num_iterations_per_epoch == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["PASegStage3Trainer", "PASegStage1Trainer_fast", "PASegStage1Trainer_5epochs_paper", ""]
+)
+def test_unknown_names(name):
+    with pytest.raises(AttributeError, match="There is no trainer"):
+        trainer_class(name)
+
+
+@pytest.mark.parametrize("name", ["PASegStage1Trainer", "PASegStage2Trainer_3epochs"])
+def test_nnunet_finds_them_where_the_command_says(name, monkeypatch):
+    monkeypatch.setenv("nnUNet_extTrainer", str(EXT_FOLDER))
+    assert recursive_find_trainer_class_by_name(name).__name__ == name
+
+
+def _arguments(make_trainer):
+    made = make_trainer(PASegStage1Trainer).my_init_kwargs
+    return [{**made["plans"], "continue_training": False}, *list(made.values())[1:]]
