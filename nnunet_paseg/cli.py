@@ -3,15 +3,12 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from nnunet_paseg import __version__, evaluate
+from nnunet_paseg import EXT_FOLDER, __version__, demo, evaluate
 from nnunet_paseg.errors import PasegError
 
 # These modules load torch and nnU-Net inside their functions only, so that `paseg --help` stays instant.
-COMMANDS = (evaluate,)
-
-EXT_FOLDER = Path(__file__).resolve().parent / "ext"
+COMMANDS = (demo, evaluate)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="paseg",
         description="Train nnU-Net v2 from seven points per target instead of dense masks.",
-        epilog="example: paseg evaluate -p predictions -r labelsTs",
+        epilog="example: paseg demo",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

@@ -17,10 +17,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from nnunet_paseg import EXT_FOLDER
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.files import moved_into_place, write_json
-
-EXT_FOLDER = Path(__file__).resolve().parent / "ext"
 
 
 @dataclass(frozen=True)
@@ -101,17 +100,32 @@ class Workspace:
             raise PasegError(f"{words[0]} ended with status {status}; its output is in {log} and ends with:\n{end}")
         print(f"  {time.monotonic() - started:.0f} s", flush=True)
 
-    def plan(self, dataset_id: int, configuration: str = "3d_fullres") -> None:
-        """Plan and preprocess a dataset, unless that is done."""
-        done = self.preprocessed / f"plan_{dataset_id}_{configuration}.done"
+    def plan(
+        self, dataset_id: int, configuration: str = "3d_fullres", *, spacing_mm: tuple[float, ...] | None = None
+    ) -> str:
+        """Plan and preprocess a dataset, unless that is done.
+
+        Args:
+            dataset_id: of a raw dataset.
+            configuration: to preprocess.
+            spacing_mm: (z, y, x) to work at, instead of what nnU-Net would choose.
+
+        Returns:
+            The name of the plans.
+        """
+        name = "nnUNetPlans" if spacing_mm is None else "nnUNetPlans_" + "x".join(f"{size:g}" for size in spacing_mm)
+        done = self.preprocessed / f"{dataset_id}_{name}_{configuration}.done"
         if not done.exists():
             processes = ("-np", self.num_processes)
             check = "--verify_dataset_integrity"
             # The planner takes the number of loading processes for its number of threads, which cannot be 0.
             one = {"nnUNet_n_proc_DA": str(self.num_processes)}
-            words = ("-d", dataset_id, "-c", configuration, check, *processes)
+            words = ["-d", dataset_id, "-c", configuration, check, *processes]
+            if spacing_mm is not None:
+                words += ["-overwrite_target_spacing", *spacing_mm, "-overwrite_plans_name", name]
             self.run("nnUNetv2_plan_and_preprocess", *words, environment=one)
             done.touch()
+        return name
 
     def train(
         self,
@@ -152,26 +166,25 @@ class Workspace:
         return output
 
     def small_plans(
-        self, dataset: str, name: str, *, features: int, batch_size: int = 2, patch_size: tuple[int, ...] | None = None
+        self, dataset: str, name: str, *, features: int, batch_size: int = 2, source: str = "nnUNetPlans"
     ) -> str:
         """Plans of their own name whose network fits a machine without GPU; they share the preprocessed data.
 
         Args:
             dataset: planned and preprocessed.
             name: of the new plans.
+            source: the plans to make small.
             features: of the first stage; every further stage has twice as many, up to 320.
             batch_size: of every 3D configuration.
-            patch_size: instead of the planned one.
         """
         folder = self.preprocessed / dataset
-        plans: dict[str, Any] = json.loads((folder / "nnUNetPlans.json").read_text())
+        plans: dict[str, Any] = json.loads((folder / f"{source}.json").read_text())
         plans["plans_name"] = name
         for configuration in plans["configurations"].values():
             if "architecture" in configuration:
                 network = configuration["architecture"]["arch_kwargs"]
                 network["features_per_stage"] = [min(320, features * 2**i) for i in range(network["n_stages"])]
                 configuration["batch_size"] = batch_size
-                configuration["patch_size"] = list(patch_size or configuration["patch_size"])
         write_json(plans, folder / f"{name}.json")
         return name
 

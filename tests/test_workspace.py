@@ -39,12 +39,12 @@ def test_small_plans_share_everything_but_the_network(tmp_path):
     lowres = {"inherits_from": "3d_fullres"}
     plans = {"plans_name": "nnUNetPlans", "configurations": {"3d_fullres": full, "3d_cascade_fullres": lowres}}
     (folder / "nnUNetPlans.json").write_text(json.dumps(plans))
-    Workspace(tmp_path).small_plans("Dataset001_X", "small", features=8, patch_size=(16, 16, 16))
+    Workspace(tmp_path).small_plans("Dataset001_X", "small", features=8)
     small = json.loads((folder / "small.json").read_text())
     assert small["plans_name"] == "small"
     assert small["configurations"]["3d_cascade_fullres"] == lowres
     configuration = small["configurations"]["3d_fullres"]
     assert configuration["architecture"]["arch_kwargs"]["features_per_stage"] == [8, 16, 32, 64, 128, 256, 320]
-    assert (configuration["batch_size"], configuration["patch_size"]) == (2, [16, 16, 16])
+    assert (configuration["batch_size"], configuration["patch_size"]) == (2, [40, 56, 40])
     assert configuration["data_identifier"] == "nnUNetPlans_3d"
     assert json.loads((folder / "nnUNetPlans.json").read_text()) == plans

@@ -75,8 +75,8 @@ class PASegStage1Trainer(PASegTrainer):
 
     Attributes:
         mcrf_weight: weight of the gated CRF loss.
-        mcrf_normalisation: ``pairs`` (a mean over pairs of similar voxels, in [0, 1]) or ``voxels`` (the paper's sum over
-            up to 120 neighbours, whose size depends on the image and the target).
+        mcrf_normalisation: ``pairs`` (a mean over pairs of similar voxels, in [0, 1]) or ``voxels`` (the paper's sum
+            over up to 120 neighbours, whose size depends on the image and the target).
         mcrf_radius, mcrf_sigma_space: window and width of the kernel, in voxels of the downsampled image.
         mcrf_sigma_intensity: width of the kernel in units of the normalised image.
         vm_weight: weight of the variance loss.
