@@ -1,0 +1,126 @@
+"""Time of one training step of every trainer, as a ratio to stock nnU-Net's step with the same plans.
+
+The datasets are converted and planned as a user would (nnU-Net's default plans), then all trainers take turns on the
+same batches, so that a machine that gets slower slows them all.
+
+Example:
+    python benchmarks/steps.py DATA --workspace /tmp/steps
+DATA holds the dense datasets named in TASKS below.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nnunet_paseg.files import moved_into_place
+from nnunet_paseg.workspace import Workspace
+
+HERE = Path(__file__).resolve().parent
+TASKS = {
+    "hippocampus": ("Dataset004_Hippocampus", 340, ["--merge", "hippocampus"]),
+    "abdomen": ("Dataset070_AbdomenMR", 341, []),
+}
+BASELINE = "nnUNetTrainer"
+TRAINERS = (BASELINE, "PASegStage1Trainer", "PASegStage1AuxTrainer", "PASegStage2Trainer")
+
+
+def prepare(workspace: Workspace, task: str, data: Path) -> Path:
+    """Convert and plan a task with nnU-Net's defaults; the folder of its preprocessed data."""
+    source, number, options = TASKS[task]
+    dataset = f"Dataset{number}_{source.partition('_')[2]}"
+    if not (workspace.raw / dataset).exists():
+        script = HERE.parent / "dataset_conversion" / "from_dense_dataset.py"
+        workspace.run(sys.executable, script, data / source, number, "--num-train", 10, *options)
+    workspace.plan(number)
+    return workspace.preprocessed / dataset
+
+
+def make_trainer(name: str, folder: Path, device: torch.device) -> Any:
+    """A trainer on the default plans, ready for a step."""
+    from nnunet_paseg.trainers import trainer_class
+
+    plans = {**json.loads((folder / "nnUNetPlans.json").read_text()), "continue_training": False}
+    trainer: Any = trainer_class(name)(
+        plans, "3d_fullres", 0, json.loads((folder / "dataset.json").read_text()), device
+    )
+    trainer.initialize()
+    trainer.set_deep_supervision_enabled(True)
+    return trainer
+
+
+def seconds(trainer: Any, batch: dict[str, Any]) -> float:
+    """Wall time of one training step."""
+    copy = {"data": batch["data"].clone(), "target": [target.clone() for target in batch["target"]]}
+    started = time.perf_counter()
+    trainer.train_step(copy)
+    if trainer.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def measure(folder: Path, device: torch.device, repeats: int) -> tuple[str, dict[str, list[float]]]:
+    """Description of the plans, and every trainer's step times."""
+    trainers = {name: make_trainer(name, folder, device) for name in TRAINERS}
+    stock = trainers[BASELINE]
+    loader, _ = stock.get_dataloaders()
+    batches = [next(loader) for _ in range(3)]
+    times: dict[str, list[float]] = {name: [] for name in trainers}
+    for repeat in range(repeats + 1):
+        for name, trainer in trainers.items():
+            took = seconds(trainer, batches[repeat % len(batches)])
+            if repeat:  # the first round warms up
+                times[name].append(took)
+    plan = stock.configuration_manager
+    features = plan.network_arch_init_kwargs["features_per_stage"][0]
+    return f"patch {'x'.join(map(str, plan.patch_size))}, batch {plan.batch_size}, {features} base features", times
+
+
+def main() -> None:
+    """Measure and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder of the dense datasets")
+    parser.add_argument("--workspace", type=Path, required=True, help="folder for everything nnU-Net writes")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), help="default: all")
+    parser.add_argument("--repeats", type=int, default=7, help="counted steps of each trainer (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="default: %(default)s")
+    parser.add_argument("--output", type=Path, default=HERE / "results" / "steps.md", help="default: %(default)s")
+    arguments = parser.parse_args()
+    workspace = Workspace(arguments.workspace.resolve(), device=arguments.device)
+    os.environ.update(workspace.environment())
+    device = torch.device(arguments.device)
+    where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    lines = [
+        "# One training step against stock nnU-Net's",
+        "",
+        f"{where}, torch {torch.__version__}; {arguments.repeats} rounds in turn. Ratio of medians, and the",
+        "smallest and largest ratio of a round.",
+        "",
+        "| plans | trainer | seconds | ratio | smallest – largest |",
+        "|---|---|---|---|---|",
+    ]
+    for task in arguments.tasks:
+        plan, times = measure(prepare(workspace, task, arguments.data.resolve()), device, arguments.repeats)
+        base = times[BASELINE]
+        for name, own in times.items():
+            ratios = [a / b for a, b in zip(own, base, strict=True)]
+            middle = statistics.median(own)
+            lines.append(
+                f"| {task}: {plan} | {name} | {middle:.2f} | {middle / statistics.median(base):.2f} | "
+                f"{min(ratios):.2f} – {max(ratios):.2f} |"
+            )
+            print(lines[-1], flush=True)
+    with moved_into_place(arguments.output) as temporary:
+        temporary.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
