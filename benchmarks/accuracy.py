@@ -64,6 +64,10 @@ METHODS = {
 }
 
 
+SMALLEST_GAP = 0.10
+"""In Dice, between seeds and dense masks: below it, the gap closed is mostly noise."""
+
+
 @dataclass(frozen=True)
 class Score:
     """One cell of the grid, a line of results/accuracy.csv."""
@@ -178,21 +182,27 @@ def table(scores: list[Score]) -> str:
     head = "dataset, iterations, point seed | method | Dice (SD over cases) | ASSD mm | HD95 mm | empty | gap closed"
     lines = [f"| {head} |", "|---|---|---|---|---|---|---|"]
     for score in scores:
-        same = {
-            s.method: s.dice
-            for s in scores
-            if (s.dataset, s.iterations) == (score.dataset, score.iterations)
-            and (s.point_seed == score.point_seed or s.method == "dense")
-        }
-        gap = "–"
-        if {"seeds", "dense"} <= same.keys() and score.method not in ("seeds", "dense"):
-            distance = same["dense"] - same["seeds"]
-            gap = f"{(score.dice - same['seeds']) / distance:.2f}" if distance >= 0.1 else "gap below 0.10"
         cell = f"{score.dataset}, {score.iterations}, {score.point_seed}"
         dice = f"{score.dice:.3f} ({score.dice_std:.3f})"
         distances = f"{score.assd_mm:.2f} | {score.hd95_mm:.2f} | {score.undefined_distances}"
-        lines.append(f"| {cell} | {score.method} | {dice} | {distances} | {gap} |")
-    return "\n".join(lines) + "\n"
+        lines.append(f"| {cell} | {score.method} | {dice} | {distances} | {gap_closed(score, scores)} |")
+    return (
+        "\n".join(lines) + f"\n\n\\* dense masks are less than {SMALLEST_GAP} Dice ahead of the seeds: says little.\n"
+    )
+
+
+def gap_closed(score: Score, scores: list[Score]) -> str:
+    """Which part of the way from seeds to dense masks a method goes; empty where either is not measured."""
+    same = {
+        other.method: other.dice
+        for other in scores
+        if (other.dataset, other.iterations) == (score.dataset, score.iterations)
+        and (other.point_seed == score.point_seed or other.method == "dense")
+    }
+    if score.method in ("seeds", "dense") or not {"seeds", "dense"} <= same.keys():
+        return ""
+    gap = same["dense"] - same["seeds"]
+    return f"{(score.dice - same['seeds']) / gap:.2f}{'' if gap >= SMALLEST_GAP else '*'}"
 
 
 def main() -> None:
