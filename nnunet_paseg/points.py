@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +58,18 @@ class Grid:
         """Grid of a SimpleITK image, or of a reader that has read a file's header."""
         size, spacing = image.GetSize(), image.GetSpacing()
         if len(size) != 3:
-            raise PasegError(f"Expected a 3D image, got {len(size)} dimensions of size {size}.")
+            raise PasegError(
+                f"Expected a 3D image, got {len(size)} dimensions of size {size}: save each 3D volume as a file of its "
+                "own ({case}_0000.nii.gz, {case}_0001.nii.gz, ... for the channels of a case)."
+            )
+        values = (
+            image.GetNumberOfComponentsPerPixel() if isinstance(image, sitk.Image) else image.GetNumberOfComponents()
+        )
+        if values != 1:
+            raise PasegError(
+                f"Expected one value a voxel, got {values}: save each channel as a file of its "
+                "own ({case}_0000.nii.gz, {case}_0001.nii.gz, ...)."
+            )
         return cls(
             shape=(size[2], size[1], size[0]),
             spacing_mm=(spacing[2], spacing[1], spacing[0]),
@@ -71,7 +82,7 @@ class Grid:
         """Grid of an image file; only the header is read.
 
         Raises:
-            PasegError: the file is missing or no image.
+            PasegError: the file is missing, no image, or not a single 3D volume.
         """
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
@@ -79,7 +90,10 @@ class Grid:
             reader.ReadImageInformation()
         except RuntimeError as error:
             raise PasegError(f"Cannot read the image {path}: is it there, and a complete medical image?") from error
-        return cls.from_image(reader)
+        try:
+            return cls.from_image(reader)
+        except PasegError as error:
+            raise PasegError(f"{path}: {error}") from error
 
     def _index_to_world(self) -> FloatArray:
         return np.asarray(self.direction, dtype=np.float64).reshape(3, 3) * np.asarray(self.spacing_mm[::-1])
@@ -89,11 +103,15 @@ class Grid:
         xyz = np.asarray(voxels, dtype=np.float64).reshape(-1, 3)[:, ::-1]
         return xyz @ self._index_to_world().T + np.asarray(self.origin)
 
-    def to_voxels(self, points: npt.ArrayLike) -> IntArray:
-        """(n, 3) world LPS millimetres (x, y, z) to the nearest voxel's index (z, y, x); may lie outside the grid."""
+    def to_indices(self, points: npt.ArrayLike) -> FloatArray:
+        """(n, 3) world LPS millimetres (x, y, z) to continuous indices (z, y, x), whole numbers at voxel centres."""
         offset = np.asarray(points, dtype=np.float64).reshape(-1, 3) - np.asarray(self.origin)
         xyz = np.linalg.solve(self._index_to_world(), offset.T).T
-        return np.rint(xyz[:, ::-1]).astype(np.int64)
+        return np.asarray(xyz[:, ::-1])
+
+    def to_voxels(self, points: npt.ArrayLike) -> IntArray:
+        """(n, 3) world LPS millimetres (x, y, z) to the nearest voxel's index (z, y, x); may lie outside the grid."""
+        return np.rint(self.to_indices(points)).astype(np.int64)
 
     def same_as(self, other: Grid, *, tolerance_mm: float = 1e-2) -> bool:
         """Whether both grids have the same voxels: equal shape, and corners that agree to ``tolerance_mm``."""
@@ -111,22 +129,25 @@ class VoxelInstance:
         label: integer label of the class.
         foreground: (n, 3) voxel indices (z, y, x) inside the target.
         box: slices (z, y, x) of the voxels that may belong to the target; all others are certain background.
+        background: (m, 3) voxel indices (z, y, x) in the box that the annotator marked as outside the target.
     """
 
     label: int
     foreground: IntArray
     box: tuple[slice, slice, slice]
+    background: IntArray = field(default_factory=lambda: np.zeros((0, 3), dtype=np.int64))
 
 
 def place_on_grid(instance: Instance, grid: Grid, labels: dict[str, int]) -> VoxelInstance:
     """Turn an instance's points into voxel indices and the box of voxels that may belong to it.
 
     The planes through the outermost points are background, since those points lie just outside the target. The one
-    exception is the image's own border: a target that touches it leaves no plane outside.
+    exception is the image's own border: a target that touches it leaves no plane outside. Further background points
+    between the outermost ones are background voxels inside the box.
 
     Raises:
         PasegError: an unknown class, no foreground point, a point outside the image, background points that do not
-            span a box, or a foreground point outside that box.
+            span a box, a foreground point outside that box, or one voxel that is marked as both.
     """
     who = f"instance of class '{instance.class_name}'"
     if instance.class_name not in labels:
@@ -155,4 +176,13 @@ def place_on_grid(instance: Instance, grid: Grid, labels: dict[str, int]) -> Vox
             "one background point just outside each of the six faces of the target's bounding box."
         )
     box = tuple(slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True))
-    return VoxelInstance(labels[instance.class_name], foreground, (box[0], box[1], box[2]))
+    background = voxels[len(foreground) :]
+    # Only what lies strictly between the outermost points: a point on the image's border may have been moved there.
+    background = background[((background > low) & (background < high)).all(axis=1)]
+    both = (foreground[:, None] == background[None]).all(axis=2).any(axis=1)
+    if both.any():
+        raise PasegError(
+            f"A foreground and a background point of an {who} are the same voxel {foreground[both][0].tolist()} "
+            "(z, y, x): delete one of them."
+        )
+    return VoxelInstance(labels[instance.class_name], foreground, (box[0], box[1], box[2]), background)

@@ -81,7 +81,7 @@ def expand_points(
         parameters: how to expand; the defaults when None.
 
     Returns:
-        (z, y, x) label map: 0 outside every box, 1..K in seeds, K+1 (ignore) elsewhere.
+        (z, y, x) label map: 0 outside every box and at background points, 1..K in seeds, K+1 (ignore) elsewhere.
 
     Raises:
         PasegError: an image that is not finite inside a box.
@@ -97,8 +97,11 @@ def expand_points(
         start = np.array([side.start for side in instance.box])
         relative = relative_distance(inside, instance.foreground - start, spacing_mm=spacing_mm, parameters=parameters)
         box_labels, box_nearest = labels[instance.box], nearest[instance.box]
-        box_labels[box_labels == 0] = ignore
-        claimed = (relative < parameters.threshold) & (relative < box_nearest)
+        # What was marked as outside this target stays background, unless it lies in another target's box.
+        possible = np.ones(relative.shape, dtype=bool)
+        possible[tuple((instance.background - start).T)] = False
+        box_labels[(box_labels == 0) & possible] = ignore
+        claimed = possible & (relative < parameters.threshold) & (relative < box_nearest)
         box_labels[claimed] = instance.label
         box_nearest[claimed] = relative[claimed]
     return labels

@@ -58,6 +58,18 @@ def test_box_keeps_the_image_border_where_the_target_touches_it():
     assert place_on_grid(instance(background=faces), GRID, {"tumor": 1}).box[0] == slice(0, 10)
 
 
+def test_further_background_points_lie_in_the_box():
+    placed = place_on_grid(instance(background=[*FACES, [4, 9, 10], [0, 0, 0]]), GRID, {"tumor": 1})
+    # [0, 0, 0] is now the outermost point; the faces beside it lie in the box, except on the outermost planes.
+    assert placed.box == (slice(0, 8), slice(0, 14), slice(0, 20))
+    assert placed.background.tolist() == [[1, 8, 9], [5, 3, 9], [5, 8, 4], [4, 9, 10]]
+
+
+def test_points_on_the_border_are_not_certain_background():
+    faces = [[0, 8, 9], [9, 8, 9], *FACES[2:], [1, 8, 9]]
+    assert place_on_grid(instance(background=faces), GRID, {"tumor": 1}).background.tolist() == [[1, 8, 9]]
+
+
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
@@ -65,6 +77,7 @@ def test_box_keeps_the_image_border_where_the_target_touches_it():
         (instance(foreground=[]), "no foreground point: click at least one"),
         (instance(foreground=[(5, 8, 40)]), r"lies outside the image.*voxel \[5, 8, 40\].*Are LPS and RAS swapped"),
         (instance(foreground=[(5, 8, 21)]), r"do not enclose its foreground point: voxel \[5, 8, 21\]"),
+        (instance(background=[*FACES, (5, 8, 9)]), r"are the same voxel \[5, 8, 9\] \(z, y, x\): delete one"),
         (instance(background=[]), "Click one background point just outside each of the six faces"),
     ],
 )

@@ -76,6 +76,18 @@ def test_a_voxel_of_two_classes_goes_to_the_relatively_nearer_one():
         assert labels[5, 5, 6] == 2
 
 
+def test_background_points_inside_a_box_stay_background():
+    marked = VoxelInstance(1, np.array([[5, 5, 5]]), BOX, np.array([[5, 5, 6], [3, 3, 3], [7, 7, 7]]))
+    other = target(2, ((7, 7, 7),), (slice(6, 9),) * 3)
+    for order in ([marked, other], [other, marked]):
+        labels = expand_points(np.zeros((1, 12, 12, 12)), order, spacing_mm=(1, 1, 1), num_classes=2)
+        # In no other box: background, even one that is a neighbour of the foreground point.
+        assert labels[5, 5, 6] == labels[3, 3, 3] == 0
+        assert labels[5, 5, 4] == 1
+        # Outside one target, but the foreground point of another.
+        assert labels[7, 7, 7] == 2
+
+
 def test_no_target_at_all_is_background():
     assert not expand_points(np.zeros((1, 4, 4, 4)), [], spacing_mm=(1, 1, 1), num_classes=1).any()
 

@@ -1,19 +1,29 @@
 """Points as single voxels of a label map, as PA-Seg published them (``{case}_7points.nii.gz``).
 
-Voxel values: 1 = background and 2 = foreground of instance one, 3 and 4 the same of instance two, and so on.
+Voxel values: 1 = background and 2 = foreground of instance one, 3 and 4 the same of instance two, and so on. ITK-SNAP
+paints such maps; its label descriptions, saved beside them as ``labels.txt``, may name the values instead.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import SimpleITK as sitk
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.files import moved_into_place, read_array
+from nnunet_paseg.point_formats.marks import Mark, Markings
+from nnunet_paseg.point_formats.text import read_text
 from nnunet_paseg.points import Grid, Instance
+
+LABEL_FILE = "labels.txt"
+MAX_PAINTED = 1000
+"""More voxels than this of one value were painted as a mask, not as points."""
 
 
 def read_label_map(path: Path, grid: Grid, class_name: str) -> list[Instance]:
@@ -25,15 +35,10 @@ def read_label_map(path: Path, grid: Grid, class_name: str) -> list[Instance]:
         class_name: class of every instance, since the map names none.
 
     Raises:
-        PasegError: another grid than the image's, values that are no whole numbers, or an instance without a
+        PasegError: another grid than the image's, values that are no whole numbers, a mask, or an instance without a
             foreground voxel.
     """
-    own = Grid.from_file(path)
-    if not own.same_as(grid):
-        raise PasegError(f"{path} is not on its image's grid: points as voxels must be painted on the image itself.")
-    values = read_array(path)
-    if not np.array_equal(values, np.rint(values)) or values.min() < 0:
-        raise PasegError(f"{path} is no label map: its values must be whole numbers from 0.")
+    values = _painted(path, grid)
     instances = []
     for number in range(1, (int(values.max()) + 1) // 2 + 1):
         background, foreground = np.argwhere(values == 2 * number - 1), np.argwhere(values == 2 * number)
@@ -46,13 +51,65 @@ def read_label_map(path: Path, grid: Grid, class_name: str) -> list[Instance]:
     return instances
 
 
+def read_named_label_map(path: Path, grid: Grid) -> Markings:
+    """Points of a label map whose values are named by the label descriptions beside it.
+
+    Raises:
+        PasegError: a map or descriptions that cannot be used, or a value that they do not name.
+    """
+    values, names = _painted(path, grid), _names(path.with_name(LABEL_FILE))
+    markings = Markings(in_world=False)
+    for value in np.unique(values[values > 0]).astype(int).tolist():
+        if value not in names:
+            raise PasegError(f"{path} holds the value {value}, which {path.with_name(LABEL_FILE)} does not name.")
+        for voxel in np.argwhere(values == value):
+            where = f"{path}, voxel {voxel.tolist()} (z, y, x)"
+            markings.marks.append(Mark(grid.to_world(voxel)[0], names[value], "", where))
+    return markings
+
+
+def _names(path: Path) -> dict[int, str]:
+    """Label names of ITK-SNAP's descriptions: index, red, green, blue, opacity, visibility, mesh, "name"."""
+    lines = [line for line in read_text(path).splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    matches = [re.fullmatch(r'\s*(\d+)(?:\s+[\d.]+){6}\s+"(.*)"\s*', line) for line in lines]
+    if not lines or not all(matches):
+        raise PasegError(f"{path} holds no label descriptions: save them from ITK-SNAP, or remove it.")
+    return {int(match[1]): match[2] for match in matches if match}
+
+
+def _painted(path: Path, grid: Grid) -> npt.NDArray[Any]:
+    """Values of a point label map on the image's grid."""
+    if not Grid.from_file(path).same_as(grid):
+        raise PasegError(f"{path} is not on its image's grid: points as voxels must be painted on the image itself.")
+    values = read_array(path)
+    if not np.array_equal(values, np.rint(values)) or values.min() < 0:
+        raise PasegError(f"{path} is no label map: its values must be whole numbers from 0.")
+    present, counts = np.unique(values[values > 0], return_counts=True)
+    if (counts > MAX_PAINTED).any():
+        value = int(present[counts.argmax()])
+        raise PasegError(
+            f"{path} holds {counts.max()} voxels of value {value}: is it a mask? Points are single voxels; "
+            "dataset_conversion/from_dense_dataset.py simulates them from masks."
+        )
+    return values
+
+
 def write_label_map(instances: Sequence[Instance], image: sitk.Image, path: Path) -> None:
-    """Write instances as single voxels on ``image``'s grid."""
+    """Write instances as single voxels on ``image``'s grid; classes are not told apart.
+
+    Raises:
+        PasegError: a point outside the image, or two that one voxel cannot both show.
+    """
     grid = Grid.from_image(image)
-    values = np.zeros(grid.shape, dtype=np.uint8)
+    values = np.zeros(grid.shape, dtype=np.uint16)
     for number, instance in enumerate(instances, start=1):
-        values[tuple(grid.to_voxels(instance.background).T)] = 2 * number - 1
-        values[tuple(grid.to_voxels(instance.foreground).T)] = 2 * number
+        for value, points in ((2 * number - 1, instance.background), (2 * number, instance.foreground)):
+            for voxel in map(tuple, grid.to_voxels(points).tolist()):
+                if min(voxel) < 0 or any(index >= n for index, n in zip(voxel, grid.shape, strict=True)):
+                    raise PasegError(f"{path}: a point of instance {number} is outside the image, at voxel {voxel}.")
+                if values[voxel] not in (0, value):
+                    raise PasegError(f"{path}: two points are in voxel {voxel} (z, y, x): write a .csv file.")
+                values[voxel] = value
     label_map = sitk.GetImageFromArray(values)
     label_map.CopyInformation(image)
     with moved_into_place(path) as temporary:

@@ -1,0 +1,119 @@
+"""Which files of two folders belong to which case."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnunet_paseg.errors import PasegError
+
+IMAGES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+POINTS = (".mrk.json", ".fcsv", ".csv", ".tsv")
+MAP_MARKS = ("_7points", "_points")
+"""How a label map of points is called where it lies beside the images."""
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """Files of one case, as far as they are there.
+
+    Attributes:
+        identifier: the case.
+        images: one file a channel, in order.
+        points: point files, or a folder of them.
+    """
+
+    identifier: str
+    images: tuple[Path, ...] = ()
+    points: tuple[Path, ...] = ()
+
+    def point_file(self) -> Path:
+        """The one point file or folder.
+
+        Raises:
+            PasegError: there is none, or more than one.
+        """
+        if len(self.points) == 1:
+            return self.points[0]
+        if not self.points:
+            raise PasegError(
+                f"Case {self.identifier} has no points: add a point file called after the image, e.g. "
+                f"{self.identifier}.mrk.json, or put the image elsewhere."
+            )
+        raise PasegError(
+            f"Case {self.identifier} has {len(self.points)} point files ({', '.join(p.name for p in self.points)}): "
+            f"keep one, or put those that belong together into a folder called {self.identifier}."
+        )
+
+
+def find_case_files(images: Path, points: Path) -> list[CaseFiles]:
+    """Cases of a folder of images and a folder of points, which may be one and the same.
+
+    Images are called ``{case}.nii.gz``, or ``{case}_0000.nii.gz``, ``{case}_0001.nii.gz``, ... for several channels;
+    points ``{case}.mrk.json`` and the like, ``{case}_7points.nii.gz``, or a folder ``{case}`` of several files.
+
+    Raises:
+        PasegError: a folder is missing, or holds no file of its kind.
+    """
+    for folder in (images, points):
+        if not folder.is_dir():
+            raise PasegError(f"{folder}: no such folder")
+    together = images.resolve() == points.resolve()
+    by_case: dict[str, tuple[Path, ...]] = group_images(images, skip_maps=together)
+    if not by_case:
+        raise PasegError(f"{images} holds no image: expected {{case}}.nii.gz (or {', '.join(IMAGES[1:])}).")
+    marked: dict[str, list[Path]] = {}
+    for path in sorted(points.iterdir()):
+        identifier = _case_of_points(path, is_map_marked=together)
+        if identifier is not None:
+            marked.setdefault(identifier, []).append(path)
+    if not marked:
+        raise PasegError(
+            f"{points} holds no points: expected {{case}} with one of {', '.join(POINTS)}, or "
+            f"{{case}}{MAP_MARKS[0]}.nii.gz, or a folder {{case}} of such files."
+        )
+    return [CaseFiles(case, by_case.get(case, ()), tuple(marked.get(case, ()))) for case in sorted({*by_case, *marked})]
+
+
+def group_images(folder: Path, *, skip_maps: bool = False) -> dict[str, tuple[Path, ...]]:
+    """Image files of a folder by case, one a channel.
+
+    Args:
+        folder: where the images are.
+        skip_maps: leave out label maps of points.
+    """
+    stems = {path: _without(path, IMAGES) for path in sorted(folder.iterdir()) if _is_file(path, IMAGES)}
+    if skip_maps:
+        stems = {path: stem for path, stem in stems.items() if not stem.endswith(MAP_MARKS)}
+    names = set(stems.values())
+    found: dict[str, list[Path]] = {}
+    for path, stem in stems.items():
+        # Four digits are a channel only beside channel 0000: "patient_2021" is a patient.
+        match = re.fullmatch(r"(.+)_\d{4}", stem)
+        is_channel = match is not None and f"{match[1]}_0000" in names
+        found.setdefault(match[1] if match and is_channel else stem, []).append(path)
+    return {case: tuple(paths) for case, paths in found.items()}
+
+
+def _case_of_points(path: Path, *, is_map_marked: bool) -> str | None:
+    if path.name.startswith("."):
+        return None
+    if path.is_dir():
+        return path.name if any(_is_file(file, POINTS + IMAGES) for file in path.iterdir()) else None
+    if _is_file(path, POINTS):
+        stem = _without(path, POINTS)
+        return re.sub(r"(\.(ijk|kji)|_0000)$", "", stem, flags=re.IGNORECASE)
+    if _is_file(path, IMAGES):
+        stem = _without(path, IMAGES)
+        mark = next((mark for mark in MAP_MARKS if stem.endswith(mark)), None)
+        return stem.removesuffix(mark) if mark else (None if is_map_marked else stem)
+    return None
+
+
+def _is_file(path: Path, endings: tuple[str, ...]) -> bool:
+    return path.is_file() and path.name[0] != "." and path.name.lower().endswith(endings)
+
+
+def _without(path: Path, endings: tuple[str, ...]) -> str:
+    return path.name[: -len(next(ending for ending in endings if path.name.lower().endswith(ending)))]

@@ -1,0 +1,93 @@
+"""The naming rule: what the name of a list or a point says about class, target and role.
+
+A name is made of words in any order: a class of the dataset, a number that tells targets of one class apart, a role.
+A number behind a hyphen at the end (``tumor-3``), behind a role (``bg 3``) or alone counts points: it says nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nnunet_paseg.errors import PasegError
+
+ROLES = {
+    **dict.fromkeys(("fg", "foreground", "in", "inside"), "foreground"),
+    **dict.fromkeys(("bg", "background", "out", "outside"), "background"),
+}
+DEFAULT_NAME = re.compile(r"(f|p|r|roi|points?|fiducials?|markups?|markups?(fiducial|roi)|list|pointlist)")
+"""What tools call lists and boxes that nobody has named."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a name says; None for what it leaves open."""
+
+    class_name: str | None = None
+    number: int | None = None
+    role: str | None = None
+
+
+def parse_name(name: str, class_names: Sequence[str], *, who: str, case: str = "") -> Words:
+    """What the name of a list or a point says.
+
+    Args:
+        name: the name as typed.
+        class_names: the dataset's classes; upper and lower case are one, so are spaces and underscores.
+        who: the point or list, for messages.
+        case: the case's identifier, which says nothing as a name.
+
+    Returns:
+        Class, target number and role.
+
+    Raises:
+        PasegError: a word that is none of these.
+
+    Example:
+        >>> parse_name("Tumor 2 bg-5", ["tumor"], who="point 5")
+        Words(class_name='tumor', number=2, role='background')
+    """
+    rest = _plain(name)
+    if case and re.sub(r"-\d+$", "", rest) == _plain(case):
+        return Words()
+    class_name = None
+    # Longest first, so that "left kidney" is not taken for "kidney".
+    for candidate in sorted(class_names, key=len, reverse=True):
+        if match := _whole(candidate).search(rest):
+            class_name = candidate
+            rest = f"{rest[: match.start()]} {rest[match.end() :]}"
+            break
+    rest = re.sub(r"-\d+\s*$", "", rest)
+    number = role = None
+    named = class_name is not None
+    for word in re.split(r"[\s\-.,:;#()]+", rest):
+        if word in ROLES and role in (None, ROLES[word]):
+            role = ROLES[word]
+        elif word.isdecimal() and (role or number is None):
+            # Behind a role, or without a name, a number counts points.
+            number = int(word) if named and not role else number
+        elif word and not named and DEFAULT_NAME.fullmatch(word):
+            named = True
+        elif word:
+            raise PasegError(
+                f"{who}: '{word}' in the name '{name}' is neither a class ({', '.join(class_names)}) nor a number nor "
+                f"a role ({', '.join(ROLES)}): correct the name, or leave it as the tool had it."
+            )
+    return Words(class_name, number, role)
+
+
+def label_of(class_name: str, number: int, role: str) -> str:
+    """The name that says all three."""
+    return f"{class_name} {number} {'fg' if role == 'foreground' else 'bg'}"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\s_]+", " ", text).strip().casefold()
+
+
+def _whole(name: str) -> re.Pattern[str]:
+    """A name that is not part of a longer word; a number may follow at once ("tumor2")."""
+    plain = _plain(name)
+    no_digit = r"(?!\d)" if plain[-1:].isdigit() else ""
+    return re.compile(rf"(?<!\w){re.escape(plain)}(?![^\W\d]){no_digit}")
