@@ -18,7 +18,8 @@ from typing import Literal
 
 import numpy as np
 
-from nnunet_paseg.conversion import Case, DatasetPlan, convert
+from nnunet_paseg.conversion import convert
+from nnunet_paseg.dataset import Case, DatasetPlan
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.script import add_output_arguments, add_seed_arguments, raw_folder, run, seed_parameters
 

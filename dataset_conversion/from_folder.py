@@ -21,7 +21,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from nnunet_paseg.case_files import find_case_files, group_images
-from nnunet_paseg.conversion import Case, DatasetPlan, convert
+from nnunet_paseg.conversion import convert
+from nnunet_paseg.dataset import Case, DatasetPlan
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.point_formats import read_points
 from nnunet_paseg.point_formats.csv import write_csv

@@ -106,7 +106,8 @@ def run_demo(workspace: Workspace, budget: Budget) -> dict[str, float]:
 
 def convert_phantoms(workspace: Workspace) -> None:
     """Dense phantoms, and the point-annotated dataset made from them."""
-    from nnunet_paseg.conversion import Case, DatasetPlan, convert
+    from nnunet_paseg.conversion import convert
+    from nnunet_paseg.dataset import Case, DatasetPlan
     from nnunet_paseg.files import moved_into_place
     from nnunet_paseg.phantom import write_phantom_dataset
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from nnunet_paseg import conversion
-from nnunet_paseg.conversion import Case, DatasetPlan, convert
+from nnunet_paseg.conversion import convert
+from nnunet_paseg.dataset import Case, DatasetPlan
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.files import read_array
 from nnunet_paseg.point_formats import read_points
@@ -217,3 +218,18 @@ def test_fingerprint_tells_conversions_apart(dense_dataset):
         ),
     }
     assert len(prints) == 3
+
+
+def test_a_class_whose_seeds_are_lost_is_named(tmp_path, capsys):
+    """Two classes clicked at the same voxel: nothing is left for the second."""
+    write_image(np.zeros((12, 16, 20), dtype=np.float32), tmp_path / "image.nii.gz")
+    rows = ["class,instance,role,x_lps_mm,y_lps_mm,z_lps_mm"]
+    for number, name in enumerate(("liver", "spleen"), start=1):
+        rows.append(f"{name},{number},foreground,9,8,10")
+        for x, y, z in [(2, 8, 10), (15, 8, 10), (9, 2, 10), (9, 13, 10), (9, 8, 2), (9, 8, 20)]:
+            rows.append(f"{name},{number},background,{x},{y},{z}")
+    (tmp_path / "points.csv").write_text("\n".join(rows))
+    case = Case("x", (tmp_path / "image.nii.gz",), points=tmp_path / "points.csv")
+    folder = convert([case], PLAN, tmp_path / "raw", num_processes=1)
+    assert "Warning: case x: no voxel is left for the seeds of ['spleen']" in capsys.readouterr().out
+    assert "spleen" in json.loads((folder / "paseg.json").read_text())["cases"]["x"]["warning"]
