@@ -13,6 +13,7 @@ from torch.nn import functional
 from nnunet_paseg.losses import gated_crf_loss, variance_loss
 from nnunet_paseg.trainers.architectures import auxiliary_network
 from nnunet_paseg.trainers.base import PASegTrainer
+from nnunet_paseg.trainers.checks import check_channels
 
 
 class SeedLoss(nn.Module):
@@ -32,7 +33,7 @@ class SeedLoss(nn.Module):
         self.trainer = trainer
         self.image: torch.Tensor | None = None
         self.valid: torch.Tensor | None = None
-        self.terms: dict[str, float] = {}
+        self.terms: dict[str, torch.Tensor] = {}
 
     def forward(
         self, output: torch.Tensor | list[torch.Tensor], target: torch.Tensor | list[torch.Tensor]
@@ -43,6 +44,8 @@ class SeedLoss(nn.Module):
             return partial
         trainer, image, valid = self.trainer, self.image, self.valid
         finest = output[0] if isinstance(output, list | tuple) else output
+        if trainer.mcrf_channels is not None:
+            image = image[:, list(trainer.mcrf_channels)]
         with torch.autocast(image.device.type, enabled=False):
             probabilities = torch.softmax(finest.float(), dim=1)
             vm = variance_loss(probabilities, image, mask=valid, normalisation=trainer.vm_normalisation)
@@ -57,7 +60,7 @@ class SeedLoss(nn.Module):
                 normalisation=trainer.mcrf_normalisation,
             )
         ramp = trainer.ramp()
-        self.terms = {"partial": partial.item(), "mcrf": mcrf.item(), "vm": vm.item(), "ramp": ramp}
+        self.terms = {"partial": partial.detach(), "mcrf": mcrf.detach(), "vm": vm.detach(), "ramp": torch.tensor(ramp)}
         return partial + ramp * (trainer.mcrf_weight * mcrf + trainer.vm_weight * vm)
 
 
@@ -79,8 +82,10 @@ class PASegStage1Trainer(PASegTrainer):
             over up to 120 neighbours, whose size depends on the image and the target).
         mcrf_radius, mcrf_sigma_space: window and width of the kernel, in voxels of the downsampled image.
         mcrf_sigma_intensity: width of the kernel in units of the normalised image.
+        mcrf_channels: the image channels that guide the gated CRF and the variance loss; None for all of them.
         vm_weight: weight of the variance loss.
-        vm_normalisation: ``voxels`` (within-class variance) or ``class`` (the paper's, one variance a class).
+        vm_normalisation: ``class`` (the paper's: one variance a class, as strong for a small target as for a large
+            one) or ``voxels`` (the variance within the classes, by voxel).
         ramp_fraction: part of the epochs over which both weights rise.
     """
 
@@ -90,6 +95,7 @@ class PASegStage1Trainer(PASegTrainer):
         "mcrf_radius",
         "mcrf_sigma_space",
         "mcrf_sigma_intensity",
+        "mcrf_channels",
         "vm_weight",
         "vm_normalisation",
         "ramp_fraction",
@@ -109,9 +115,15 @@ class PASegStage1Trainer(PASegTrainer):
         self.mcrf_radius = 5
         self.mcrf_sigma_space = 6.0
         self.mcrf_sigma_intensity = 0.1
-        self.vm_weight = 0.1
-        self.vm_normalisation: Literal["class", "voxels"] = "voxels"
+        self.mcrf_channels: tuple[int, ...] | None = None
+        self.vm_weight = 0.5
+        self.vm_normalisation: Literal["class", "voxels"] = "class"
         self.ramp_fraction = 0.5
+
+    def initialize(self) -> None:
+        """Refuse channels that the images do not have, then build everything."""
+        check_channels(self.mcrf_channels, self.dataset_json["channel_names"])
+        super().initialize()
 
     def ramp(self) -> float:
         """Weight of the unsupervised terms in this epoch: exp(-5 (1 - e/R)^2) up to R, then 1."""
@@ -133,7 +145,7 @@ class PASegStage1Trainer(PASegTrainer):
             )
         finally:
             self.loss.image = self.loss.valid = None
-        return {**result, **self.loss.terms}
+        return {**result, **{name: float(value) for name, value in self.loss.terms.items()}}
 
 
 class PASegStage1AuxTrainer(PASegStage1Trainer):

@@ -8,48 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from batchgenerators.utilities.file_and_folder_operations import isfile, join
-from nnunetv2.paths import nnUNet_results
 from torch import nn
 from torch._dynamo import OptimizedModule
-from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.losses import distillation_loss
+from nnunet_paseg.trainers import checks, cross_teaching, from_stage1
 from nnunet_paseg.trainers.base import PASegTrainer
 from nnunet_paseg.trainers.stage1 import PASegStage1AuxTrainer
-
-
-class CrossTeachingLoss(nn.Module):
-    """(1 - l) (Dice + CE) on a student's own pseudo labels + l KD from the other's teacher (PA-Seg, equation 11).
-
-    ``teacher_logits`` and ``valid`` are set before every training step; without them the loss is nnU-Net's alone, as in
-    validation.
-    """
-
-    def __init__(self, supervised: nn.Module, trainer: PASegStage2Trainer) -> None:
-        super().__init__()
-        self.supervised = supervised
-        self.trainer = trainer
-        self.teacher_logits: torch.Tensor | None = None
-        self.valid: torch.Tensor | None = None
-        self.terms: dict[str, float] = {}
-
-    def forward(
-        self, output: torch.Tensor | list[torch.Tensor], target: torch.Tensor | list[torch.Tensor]
-    ) -> torch.Tensor:
-        """The weighted sum; ``output`` and ``target`` as nnU-Net passes them."""
-        supervised: torch.Tensor = self.supervised(output, target)
-        if self.teacher_logits is None:
-            return supervised
-        finest = output[0] if isinstance(output, list | tuple) else output
-        share = self.trainer.distillation_weight
-        distillation = distillation_loss(
-            finest, self.teacher_logits, temperature=self.trainer.temperature, mask=self.valid
-        )
-        self.terms = {"supervised": supervised.item(), "distillation": distillation.item()}
-        return (1 - share) * supervised + share * distillation
 
 
 class PASegStage2Trainer(PASegTrainer):
@@ -100,14 +66,16 @@ class PASegStage2Trainer(PASegTrainer):
         self.auxiliary_scheduler = self.lr_scheduler
         self.lr_scheduler = scheduler
         self._put(own)
-        self.teachers = [
-            copy.deepcopy(_bare(student["network"])).eval().requires_grad_(False) for student in (own, self.auxiliary)
-        ]
-        for teacher in self.teachers:
-            teacher.decoder.deep_supervision = False  # type: ignore[union-attr]
+        self.teachers = [self._frozen(student["network"]) for student in (own, self.auxiliary)]
 
     def _build_loss(self) -> nn.Module:
-        return CrossTeachingLoss(super()._build_loss(), self)
+        return cross_teaching.CrossTeachingLoss(super()._build_loss(), self)
+
+    def _frozen(self, student: nn.Module) -> nn.Module:
+        """A copy that is never trained, gives its finest output alone, and is compiled where the students are."""
+        teacher = copy.deepcopy(_bare(student)).eval().requires_grad_(False)
+        teacher.decoder.deep_supervision = False  # type: ignore[union-attr]
+        return torch.compile(teacher) if self._do_i_compile() else teacher  # type: ignore[return-value]
 
     def _student(self) -> dict[str, Any]:
         return {"network": self.network, "optimizer": self.optimizer, "grad_scaler": self.grad_scaler}
@@ -127,6 +95,12 @@ class PASegStage2Trainer(PASegTrainer):
             self._put(own)
 
     def on_train_start(self) -> None:
+        """Start from stage 1, unless a training of stage 2 is continued.
+
+        Raises:
+            PasegError: too few epochs, or a checkpoint of stage 1 is missing, damaged, or of something else.
+        """
+        checks.check_refreshes(self.refresh_interval, self.num_epochs)
         if not self.was_initialized:
             self.initialize()
         if self.current_epoch == 0:
@@ -137,36 +111,18 @@ class PASegStage2Trainer(PASegTrainer):
         """Start both students and their teachers from the final checkpoints of stage 1.
 
         Raises:
-            PasegError: a stage-1 checkpoint is missing; names the command that makes it.
+            PasegError: a checkpoint of stage 1 cannot be used; names the command that makes it.
         """
-        files = [self.stage1_checkpoint(name) for name in ("PASegStage1Trainer", "PASegStage1AuxTrainer")]
-        for network, file in zip((self.network, self.auxiliary["network"]), files, strict=True):
-            self.print_to_log_file(f"Starting from {file}")
-            checkpoint = torch.load(file, map_location=self.device, weights_only=False)
-            _bare(network).load_state_dict(checkpoint["network_weights"])
+        students = (self.network, self.auxiliary["network"])
+        for network, name in zip(students, ("PASegStage1Trainer", "PASegStage1AuxTrainer"), strict=True):
+            self.print_to_log_file("Starting from", from_stage1.load_stage1(_bare(network), self, name))
         self.refresh_teachers()
-
-    def stage1_checkpoint(self, trainer: str) -> str:
-        """Final checkpoint of a stage-1 training on the same dataset, plans, configuration and fold.
-
-        A variant (``PASegStage2Trainer_50epochs``) looks for the same variant of stage 1 first, then for the plain one.
-        """
-        variant = type(self).__name__.removeprefix("PASegStage2Trainer")
-        plans, dataset = self.plans_manager.plans_name, self.plans_manager.dataset_name
-        for name in dict.fromkeys((trainer + variant, trainer)):
-            folder = f"{name}__{plans}__{self.configuration_name}"
-            file = join(nnUNet_results, dataset, folder, f"fold_{self.fold}", "checkpoint_final.pth")
-            if isfile(file):
-                return file
-        command = f"nnUNetv2_train {dataset} {self.configuration_name} {self.fold} -tr {trainer + variant} -p {plans}"
-        device = "" if self.device.type == "cuda" else f" -device {self.device.type}"
-        raise PasegError(f"Stage 2 starts from stage 1, and {file} is missing. Train it first:\n    {command}{device}")
 
     def refresh_teachers(self) -> None:
         """Freeze the students' present weights into the teachers."""
         students = (self.network, self.auxiliary["network"])
         for teacher, student in zip(self.teachers, students, strict=True):
-            teacher.load_state_dict(_bare(student).state_dict())
+            _bare(teacher).load_state_dict(_bare(student).state_dict())
 
     def on_train_epoch_start(self) -> None:
         interval = max(1, round(self.refresh_interval * self.num_epochs))
@@ -193,30 +149,16 @@ class PASegStage2Trainer(PASegTrainer):
         finally:
             self.loss.teacher_logits = self.loss.valid = None
         agreement = (primary_logits.argmax(1) == auxiliary_logits.argmax(1)).float().mean().item()
-        auxiliary_terms = {f"{key} (auxiliary)": value for key, value in self.loss.terms.items()}
-        return {**primary, **primary_terms, **auxiliary_terms, "teacher agreement": agreement}
+        terms = {**primary_terms, **{f"{key} (auxiliary)": value for key, value in self.loss.terms.items()}}
+        return {**primary, **{key: float(value) for key, value in terms.items()}, "teacher agreement": agreement}
 
     def pseudo_labels(
         self, logits: torch.Tensor, targets: list[torch.Tensor], valid: torch.Tensor
     ) -> torch.Tensor | list[torch.Tensor]:
-        """Targets of a student: its teacher's decision, and what the annotator said where that is kept.
-
-        Args:
-            logits: (b, c, *spatial) of the student's own teacher.
-            targets: nnU-Net's targets, finest first, (b, 1, *spatial).
-            valid: (b, 1, *spatial), False in padding, which stays ignored.
-        """
+        """:func:`~nnunet_paseg.trainers.cross_teaching.pseudo_labels` as nnU-Net's loss takes them."""
         ignore = self.label_manager.ignore_label
-        decision = logits.argmax(dim=1, keepdim=True).to(targets[0].dtype)
-        unknown = targets[0] == ignore if self.keep_certain else torch.ones_like(valid)
-        labels = torch.where(unknown & valid, decision, torch.where(valid, targets[0], ignore))
-        if not self.enable_deep_supervision:
-            return labels
-        # As nnU-Net makes its own coarse targets; nearest-exact needs a floating point image.
-        return [
-            functional.interpolate(labels.float(), target.shape[2:], mode="nearest-exact").to(labels.dtype)
-            for target in targets
-        ]
+        labels = cross_teaching.pseudo_labels(logits, targets, valid, ignore, keep_certain=self.keep_certain)
+        return labels if self.enable_deep_supervision else labels[0]
 
     def extra_checkpoint(self) -> dict[str, Any]:
         scaler = self.auxiliary["grad_scaler"]
@@ -225,19 +167,24 @@ class PASegStage2Trainer(PASegTrainer):
             "auxiliary_weights": _bare(self.auxiliary["network"]).state_dict(),
             "auxiliary_optimizer": self.auxiliary["optimizer"].state_dict(),
             "auxiliary_scaler": None if scaler is None else scaler.state_dict(),
-            "teacher_weights": [teacher.state_dict() for teacher in self.teachers],
+            "teacher_weights": [_bare(teacher).state_dict() for teacher in self.teachers],
         }
 
-    def load_checkpoint(self, filename_or_checkpoint: str) -> None:  # type: ignore[override]
-        """Both students, both teachers and nnU-Net's own state."""
-        super().load_checkpoint(filename_or_checkpoint)
-        own = torch.load(filename_or_checkpoint, map_location=self.device, weights_only=False)["paseg"]
-        _bare(self.auxiliary["network"]).load_state_dict(own["auxiliary_weights"])
-        self.auxiliary["optimizer"].load_state_dict(own["auxiliary_optimizer"])
-        if self.auxiliary["grad_scaler"] is not None and own["auxiliary_scaler"] is not None:
-            self.auxiliary["grad_scaler"].load_state_dict(own["auxiliary_scaler"])
-        for teacher, weights in zip(self.teachers, own["teacher_weights"], strict=True):
-            teacher.load_state_dict(weights)
+    def load_extra_checkpoint(self, extra: dict[str, Any], file: str) -> None:
+        """The auxiliary student and both teachers too.
+
+        Raises:
+            PasegError: the file is of another trainer.
+        """
+        if "auxiliary_weights" not in extra:
+            raise PasegError(f"{file} is no checkpoint of stage 2. Delete it and start without --c.")
+        super().load_extra_checkpoint(extra, file)
+        _bare(self.auxiliary["network"]).load_state_dict(extra["auxiliary_weights"])
+        self.auxiliary["optimizer"].load_state_dict(extra["auxiliary_optimizer"])
+        if self.auxiliary["grad_scaler"] is not None and extra["auxiliary_scaler"] is not None:
+            self.auxiliary["grad_scaler"].load_state_dict(extra["auxiliary_scaler"])
+        for teacher, weights in zip(self.teachers, extra["teacher_weights"], strict=True):
+            _bare(teacher).load_state_dict(weights)
 
 
 def _bare(network: nn.Module) -> nn.Module:

@@ -7,10 +7,15 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+from nnunetv2.training.dataloading.nnunet_dataset import comp_blosc2_params, nnUNetDatasetBlosc2
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from nnunet_paseg.conversion import Case, DatasetPlan, convert
+from nnunet_paseg.conversion import convert
+from nnunet_paseg.dataset import Case, DatasetPlan
 from nnunet_paseg.phantom import write_phantom_dataset
 from nnunet_paseg.workspace import Workspace
 
@@ -58,8 +63,8 @@ def make_trainer(workspace, monkeypatch):
         monkeypatch.setenv(name, value)
     folder = workspace.preprocessed / DATASET
 
-    def make(cls, *, fold="all", configuration="3d_fullres", **changes):
-        plans = json.loads((folder / f"{PLANS}.json").read_text())
+    def make(cls, *, fold="all", configuration="3d_fullres", plans=None, **changes):
+        plans = plans or json.loads((folder / f"{PLANS}.json").read_text())
         plans["continue_training"] = False
         dataset_json = {**json.loads((folder / "dataset.json").read_text()), **changes}
         trainer = cls(plans, configuration, fold, dataset_json, torch.device("cpu"))
@@ -68,3 +73,46 @@ def make_trainer(workspace, monkeypatch):
         return trainer
 
     return make
+
+
+@pytest.fixture
+def preprocess(workspace, monkeypatch):
+    """Preprocess arrays as nnU-Net does, beside the tiny dataset; returns plans of their own for them.
+
+    Arguments: cases, name -> (image (c, z, y, x), labels (z, y, x)), and entries to change in every configuration.
+    """
+    folder = workspace.preprocessed / DATASET
+    made = []
+
+    def make(cases, **changes):
+        plans = json.loads((folder / f"{PLANS}.json").read_text())
+        dataset_json = json.loads((folder / "dataset.json").read_text())
+        plans["plans_name"] = f"ownPlans{len(made)}"
+        target = folder / f"{plans['plans_name']}_data"
+        target.mkdir()
+        made.append(target)
+        channels = len(next(iter(cases.values()))[0])
+        for configuration in plans["configurations"].values():
+            own = {"data_identifier": target.name, "use_mask_for_norm": [False] * channels, **changes}
+            configuration |= {"normalization_schemes": ["ZScoreNormalization"] * channels, **own}
+        properties = plans["foreground_intensity_properties_per_channel"]
+        plans["foreground_intensity_properties_per_channel"] = {str(n): properties["0"] for n in range(channels)}
+        manager = PlansManager(plans)
+        configuration = manager.get_configuration("3d_fullres")
+        for name, (image, labels) in cases.items():
+            image, labels, facts = DefaultPreprocessor(verbose=False).run_case_npy(
+                image, labels[None], {"spacing": [2.0, 1.0, 1.0]}, manager, configuration, dataset_json
+            )
+            sizes = [
+                comp_blosc2_params(array.shape, tuple(configuration.patch_size), array.itemsize)
+                for array in (image, labels)
+            ]
+            nnUNetDatasetBlosc2.save_case(
+                image.astype(np.float32), labels, facts, str(target / name),
+                chunks=sizes[0][1], blocks=sizes[0][0], chunks_seg=sizes[1][1], blocks_seg=sizes[1][0],
+            )  # fmt: skip
+        return plans
+
+    yield make
+    for target in made:
+        shutil.rmtree(target)

@@ -67,9 +67,9 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(trainer):
         average_pool(probabilities, factors),
         average_pool(image, factors),
         mask=average_pool(valid.float(), factors) == 1,
-        normalisation="pairs",
+        normalisation=trainer.mcrf_normalisation,
     )
-    vm = variance_loss(probabilities, image, mask=valid, normalisation="voxels")
+    vm = variance_loss(probabilities, image, mask=valid, normalisation=trainer.vm_normalisation)
     torch.testing.assert_close(trainer.loss(outputs, targets), partial + 3 * crf + 7 * vm)
     assert trainer.loss.terms == pytest.approx(
         {"partial": partial.item(), "mcrf": crf.item(), "vm": vm.item(), "ramp": 1}

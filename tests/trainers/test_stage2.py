@@ -1,4 +1,5 @@
 import copy
+import functools
 
 import pytest
 import torch
@@ -146,3 +147,25 @@ def test_stage_2_starts_from_both_checkpoints(make_trainer):
     assert same(weights(trainer.network), starts[PASegStage1Trainer])
     assert same(weights(trainer.auxiliary["network"]), starts[PASegStage1AuxTrainer])
     assert same(weights(trainer.teachers[0]), starts[PASegStage1Trainer])
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of torch.compile itself
+def test_compiled_students_and_teachers(make_trainer, monkeypatch, tmp_path):
+    """As on a GPU, where nnU-Net compiles; weights keep the names they have without torch.compile."""
+    plain = make_trainer(PASegStage2Trainer)
+    plain.initialize()
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    monkeypatch.setattr(PASegStage2Trainer, "_do_i_compile", lambda _: True)
+    trainer = make_trainer(PASegStage2Trainer)
+    trainer.initialize()
+    networks = [trainer.network, trainer.auxiliary["network"], *trainer.teachers]
+    assert all(isinstance(network, torch._dynamo.OptimizedModule) for network in networks)
+    trainer.train_step(batch_of(trainer))
+    trainer.refresh_teachers()
+    assert same(weights(trainer.network), weights(trainer.teachers[0]))
+    assert not trainer.teachers[0].training
+    file = str(tmp_path / "checkpoint.pth")
+    trainer.save_checkpoint(file)
+    plain.load_checkpoint(file)
+    for ours, theirs in zip([plain.network, plain.auxiliary["network"], *plain.teachers], networks, strict=True):
+        assert same(weights(ours), weights(theirs))

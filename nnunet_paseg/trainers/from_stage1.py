@@ -1,0 +1,66 @@
+"""The checkpoints that stage 2 starts from: where they lie, whether they fit, and the command that makes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from batchgenerators.utilities.file_and_folder_operations import isfile, join
+from nnunetv2.paths import nnUNet_results
+from torch import nn
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.trainers.checks import check_stage1, check_weights
+from nnunet_paseg.trainers.resume import read_checkpoint
+
+
+def load_stage1(network: nn.Module, stage2: Any, name: str) -> str:
+    """Load the final weights of a trainer of stage 1 into a network of stage 2.
+
+    Args:
+        network: the bare network.
+        stage2: its trainer.
+        name: of the trainer of stage 1, without variant.
+
+    Returns:
+        The file.
+
+    Raises:
+        PasegError: the checkpoint is missing, damaged or of something else; names the command that makes it.
+    """
+    file, remedy = stage1_checkpoint(stage2, name), f"Train it again:\n    {stage1_command(stage2, name)}"
+    checkpoint = read_checkpoint(file)
+    check_stage1(checkpoint, file, stage2.my_init_kwargs, remedy)
+    check_weights(checkpoint["network_weights"], network, file, remedy)
+    network.load_state_dict(checkpoint["network_weights"])
+    return file
+
+
+def stage1_checkpoint(stage2: Any, name: str) -> str:
+    """Final checkpoint of a training of stage 1 on the same dataset, plans, configuration and fold.
+
+    A variant (``PASegStage2Trainer_50epochs``) looks for the same variant of stage 1 first, then for the plain one.
+
+    Raises:
+        PasegError: there is none.
+    """
+    plans, fold = stage2.plans_manager, f"fold_{stage2.fold}"
+    for trainer in dict.fromkeys((name + _variant(stage2), name)):
+        model = f"{trainer}__{plans.plans_name}__{stage2.configuration_name}"
+        file = join(nnUNet_results, plans.dataset_name, model, fold, "checkpoint_final.pth")
+        if isfile(file):
+            return file
+    raise PasegError(
+        f"Stage 2 starts from stage 1, and {file} is missing. Train it first, or continue it with --c:\n"
+        f"    {stage1_command(stage2, name)}"
+    )
+
+
+def stage1_command(stage2: Any, name: str) -> str:
+    """The command that trains the stage 1 to start from."""
+    task = f"{stage2.plans_manager.dataset_name} {stage2.configuration_name} {stage2.fold}"
+    device = "" if stage2.device.type == "cuda" else f" -device {stage2.device.type}"
+    return f"nnUNetv2_train {task} -tr {name}{_variant(stage2)} -p {stage2.plans_manager.plans_name}{device}"
+
+
+def _variant(stage2: Any) -> str:
+    return type(stage2).__name__.removeprefix("PASegStage2Trainer")
