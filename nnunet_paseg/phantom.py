@@ -76,7 +76,7 @@ def make_phantom(
     labels = np.zeros(shape, dtype=np.uint8)
     levels = np.zeros(shape, dtype=np.float32)
     for label in [*range(1, num_classes + 1)] * num_instances:
-        radius_mm = canvas.size_mm.min() * rng.uniform(0.15, 0.22) * (num_classes * num_instances) ** (-1 / 3)
+        radius_mm = canvas.size_mm.min() * rng.uniform(0.15, 0.22) * (num_classes * num_instances) ** (-1 / 2)
         lesion, level = canvas.blob(room, radius_mm)
         labels[lesion], levels[lesion] = label, level[lesion]
         room &= canvas.distance_mm(lesion) > 3 * max(spacing_mm)
