@@ -22,8 +22,8 @@ DATASET_ID, DATASET, PLANS, FEATURES = 901, "Dataset901_Phantom", "demoPlans", 8
 class Budget:
     """How long every network trains; all methods get the same."""
 
-    epochs: int = 16
-    iterations: int = 50
+    epochs: int = 15
+    iterations: int = 40
 
     @property
     def suffix(self) -> str:
