@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -187,7 +186,3 @@ class Workspace:
                 configuration["batch_size"] = batch_size
         write_json(plans, folder / f"{name}.json")
         return name
-
-    def forget(self) -> None:
-        """Delete everything."""
-        shutil.rmtree(self.folder, ignore_errors=True)
