@@ -60,7 +60,7 @@ def main() -> None:
         lines += ["", note]
     if arguments.output:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text("\n".join(lines) + "\n")
+        arguments.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -114,7 +114,7 @@ def run_geodistk(python: str, image: Distances, seeds: npt.NDArray[np.bool_]) ->
         volume, result = Path(folder, "volume.npz"), Path(folder, "result.npz")
         np.savez(volume, image=image, seeds=seeds.astype(np.uint8), spacing_mm=SPACING_MM, weight=WEIGHT)
         command = [python, str(WORKER), str(volume), str(result), *map(str, ITERATIONS)]
-        completed = subprocess.run(command, capture_output=True, text=True, check=False)
+        completed = subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
         if completed.returncode:
             raise SystemExit(f"GeodisTK failed in {python}:\n{completed.stderr}\n{MISSING}")
         with np.load(result) as stored:

@@ -54,7 +54,7 @@ def main() -> None:
             print(lines[-1], flush=True)
             if arguments.output:  # row by row: a long run that is broken off leaves what it found
                 arguments.output.parent.mkdir(parents=True, exist_ok=True)
-                arguments.output.write_text("\n".join(lines) + "\n")
+                arguments.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -92,7 +92,9 @@ def row(size: int, classes: int, arguments: argparse.Namespace) -> str:
 def in_process(worker: str, size: int, classes: int, arguments: argparse.Namespace) -> dict[str, float]:
     command = [sys.executable, __file__, "--worker", worker, "--sizes", str(size), "--classes", str(classes)]
     command += ["--device", arguments.device, "--repeats", str(arguments.repeats)]
-    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    found: dict[str, float] = json.loads(
+        subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8").stdout
+    )
     return found
 
 
@@ -149,7 +151,9 @@ def reset_peak(device: str) -> int:
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats()
         return torch.cuda.memory_allocated()
-    Path("/proc/self/clear_refs").write_text("5")  # Linux: the high-water mark becomes the present size
+    Path("/proc/self/clear_refs").write_text(
+        "5", encoding="utf-8"
+    )  # Linux: the high-water mark becomes the present size
     return status("VmRSS")
 
 
@@ -158,7 +162,9 @@ def peak(device: str) -> int:
 
 
 def status(field: str) -> int:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    line = next(
+        line for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines() if line.startswith(field)
+    )
     return int(line.split()[1]) * 1024
 
 

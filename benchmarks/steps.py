@@ -48,9 +48,9 @@ def make_trainer(name: str, folder: Path, device: torch.device) -> Any:
     """A trainer on the default plans, ready for a step."""
     from nnunet_paseg.trainers import trainer_class
 
-    plans = {**json.loads((folder / "nnUNetPlans.json").read_text()), "continue_training": False}
+    plans = {**json.loads((folder / "nnUNetPlans.json").read_text(encoding="utf-8")), "continue_training": False}
     trainer: Any = trainer_class(name)(
-        plans, "3d_fullres", 0, json.loads((folder / "dataset.json").read_text()), device
+        plans, "3d_fullres", 0, json.loads((folder / "dataset.json").read_text(encoding="utf-8")), device
     )
     trainer.initialize()
     trainer.set_deep_supervision_enabled(True)
@@ -119,7 +119,7 @@ def main() -> None:
             )
             print(lines[-1], flush=True)
     with moved_into_place(arguments.output) as temporary:
-        temporary.write_text("\n".join(lines) + "\n")
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,21 +13,13 @@ Example:
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from nnunet_paseg.case_files import find_case_files, group_images
-from nnunet_paseg.conversion import convert
 from nnunet_paseg.dataset import Case, DatasetPlan
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.point_formats import read_points
-from nnunet_paseg.point_formats.csv import write_csv
-from nnunet_paseg.points import Grid
-from nnunet_paseg.script import add_output_arguments, add_seed_arguments, raw_folder, run, seed_parameters
+from nnunet_paseg.script import add_output_arguments, add_seed_arguments, run, seed_parameters, write_dataset
 
 
 def training_cases(images: Path, points: Path) -> list[Case]:
@@ -37,38 +29,16 @@ def training_cases(images: Path, points: Path) -> list[Case]:
         PasegError: a folder cannot be used, or a case has no image, or more than one point file.
     """
     cases = []
-    for files in find_case_files(images, points):
+    found = find_case_files(images, points)
+    for files in found:
         if not files.points:
             continue
         if not files.images:
             raise PasegError(f"Case {files.identifier}: {images} holds no image for {files.points[0].name}.")
         cases.append(Case(files.identifier, files.images, points=files.point_file()))
+    if unmarked := [files.identifier for files in found if not files.points]:
+        print(f"{len(unmarked)} of {len(found)} images have no points and are left out: {unmarked}", file=sys.stderr)
     return cases
-
-
-@contextmanager
-def folders_joined(cases: Sequence[Case], class_names: Sequence[str], place: Path) -> Iterator[list[Case]]:
-    """Cases whose points are one file each; while the block lasts, ``place`` holds those that were a folder.
-
-    Raises:
-        PasegError: points that cannot be read.
-    """
-    joined = []
-    try:
-        for case in cases:
-            if case.points is not None and case.points.is_dir():
-                place.mkdir(parents=True, exist_ok=True)
-                file = place / f"{case.identifier}.csv"
-                try:
-                    grid = Grid.from_file(case.images[0])
-                    write_csv(read_points(case.points, grid, class_names, case=case.identifier), file)
-                except PasegError as error:
-                    raise PasegError(f"Case {case.identifier}: {error}") from error
-                case = replace(case, points=file)
-            joined.append(case)
-        yield joined
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def test_cases(images: Path, masks: Path | None) -> list[Case]:
@@ -101,10 +71,7 @@ def main(arguments: argparse.Namespace) -> None:
         class_names=tuple(arguments.classes),
         seeds=seed_parameters(arguments),
     )
-    raw = raw_folder(arguments)
-    # The same place every time, so that an interrupted conversion goes on where it was.
-    with folders_joined(cases, plan.class_names, raw / f".{plan.name}.points") as joined:
-        print(convert(joined, plan, raw, num_processes=arguments.num_processes, overwrite=arguments.overwrite))
+    write_dataset(cases, plan, arguments)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -16,10 +16,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunet_paseg.conversion import convert
 from nnunet_paseg.dataset import Case, DatasetPlan
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.script import add_output_arguments, add_seed_arguments, raw_folder, run, seed_parameters
+from nnunet_paseg.script import add_output_arguments, add_seed_arguments, run, seed_parameters, write_dataset
 
 IMAGE, POINTS = ".nii.gz", "_7points.nii.gz"
 
@@ -71,10 +70,7 @@ def main(arguments: argparse.Namespace) -> None:
         mask_labels={1: 1},
         seeds=seed_parameters(arguments),
     )
-    folder = convert(
-        cases, plan, raw_folder(arguments), num_processes=arguments.num_processes, overwrite=arguments.overwrite
-    )
-    print(folder)
+    write_dataset(cases, plan, arguments)
 
 
 def build_parser() -> argparse.ArgumentParser:

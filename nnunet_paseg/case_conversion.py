@@ -1,23 +1,35 @@
-"""One case: its images, its points, and the label map that comes of them."""
+"""One case: its images, its points, and the label map that comes of them.
+
+What is held in memory is one image, one mask and one label map; the distance transform sees the targets' boxes only.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import SimpleITK as sitk
 
+from nnunet_paseg.case_images import image_name, place_image, write_labels
 from nnunet_paseg.dataset import Case, DatasetPlan
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.files import moved_into_place, read_array, write_json
-from nnunet_paseg.point_formats import read_points
+from nnunet_paseg.files import write_json
+from nnunet_paseg.point_formats import point_files, read_points
 from nnunet_paseg.point_formats.csv import write_csv
-from nnunet_paseg.points import Grid, Instance, place_on_grid
+from nnunet_paseg.points import Grid, Instance, VoxelInstance, place_on_grid
 from nnunet_paseg.seeds import expand_points
 from nnunet_paseg.simulate import simulate_points
+from nnunet_paseg.sources import Source, as_source, check_file
+from nnunet_paseg.windows import around, bounding_window, crop_grid
+
+Labels = npt.NDArray[np.uint8]
+
+CLICK_MARGIN = 8
+"""Voxels around all targets that simulated points are drawn in: more than they can be away from a target."""
 
 
 def record_file(folder: Path, case: Case) -> Path:
@@ -36,92 +48,138 @@ def convert_case(case: Case, plan: DatasetPlan, folder: Path) -> None:
     Raises:
         PasegError: the case cannot be converted; names it.
     """
-    suffix = "Tr" if case.split == "train" else "Ts"
     try:
-        grid = Grid.from_file(case.images[0])
-        for channel, path in enumerate(case.images):
-            if not Grid.from_file(path).same_as(grid):
-                raise PasegError(f"{path} and {case.images[0]} are on different grids: resample them to one.")
-            _copy_image(path, folder / f"images{suffix}" / f"{case.identifier}_{channel:04d}.nii.gz")
-        record: dict[str, Any] = {"images": {str(path): _sha256(path) for path in case.images}}
-        label_file = folder / f"labels{suffix}" / f"{case.identifier}.nii.gz"
-        if case.split == "test":
-            if case.mask is not None:
-                _write_labels(_read_mask(case.mask, grid, plan), case.images[0], label_file)
-        elif case.annotation == "dense":
-            assert case.mask is not None
-            _write_labels(_read_mask(case.mask, grid, plan), case.images[0], label_file)
-            record["annotation"] = "dense"
-        else:
-            instances = _instances(case, grid, plan)
-            labels = expand_points(
-                np.stack([read_array(path) for path in case.images]),
-                [place_on_grid(instance, grid, plan.labels) for instance in instances],
-                spacing_mm=grid.spacing_mm,
-                num_classes=len(plan.class_names),
-                parameters=plan.seeds,
-            )
-            counts = np.bincount(labels.ravel(), minlength=plan.ignore_label + 1)
-            names = ("background", *plan.class_names, "ignore")
-            lost = sorted({i.class_name for i in instances if not counts[plan.labels[i.class_name]]})
-            if lost:
-                record["warning"] = f"no voxel is left for the seeds of {lost}: other classes are nearer everywhere"
-            record |= {
-                "annotation": case.annotation,
-                "instances": len(instances),
-                "voxels": {name: int(count) for name, count in zip(names, counts, strict=True)},
-            }
-            _write_labels(labels, case.images[0], label_file)
-            write_csv(instances, folder / "points" / f"{case.identifier}.csv")
+        record = _convert(case, plan, folder)
     except PasegError as error:
         raise PasegError(f"Case {case.identifier}: {error}") from error
+    except OSError as error:
+        raise PasegError(f"Case {case.identifier}: {error.filename}: {error.strerror}.") from error
     # Written last: a case without its record is converted again.
     write_json(record, record_file(folder, case))
 
 
-def _instances(case: Case, grid: Grid, plan: DatasetPlan) -> list[Instance]:
-    if case.annotation == "points":
-        assert case.points is not None
-        return read_points(case.points, grid, plan.class_names)
-    assert case.mask is not None
+def _convert(case: Case, plan: DatasetPlan, folder: Path) -> dict[str, Any]:
+    suffix = "Tr" if case.split == "train" else "Ts"
+    images = [as_source(image) for image in case.images]
+    grid = whole = images[0].grid()
+    for image in images[1:]:
+        if not image.grid().same_as(grid):
+            raise PasegError(f"{image.place} and {images[0].place} are on different grids: resample them to one.")
+    mask = None if case.mask is None else _read_mask(as_source(case.mask), grid, plan)
+    window = None
+    if plan.crop is not None and mask is not None:
+        window = around(mask, plan.crop)
+        grid, mask = crop_grid(grid, window), mask[window]
+    record: dict[str, Any] = {"images": {str(image.place): _sha256(image.files) for image in images}}
+    if window is not None:
+        record["window"] = [[side.start, side.stop] for side in window]
+    instances: list[Instance] = []
+    labels, box = mask, None
+    if case.split == "train":
+        record["annotation"] = case.annotation
+        if case.annotation != "dense":
+            instances = _instances(case, mask, grid, whole, plan)
+            placed = [place_on_grid(instance, grid, plan.labels) for instance in instances]
+            labels, box = np.zeros(grid.shape, dtype=np.uint8), bounding_window(placed)
+    inside = []
+    for channel, image in enumerate(images):
+        path = folder / f"images{suffix}" / image_name(case.identifier, channel)
+        by_reference = plan.images == "reference" and case.split == "train"
+        voxels = place_image(image, None if by_reference else path, mode=plan.images, window=window, read=bool(box))
+        if box is not None and voxels is not None:
+            # A copy, so that the image can go before the next one comes.
+            inside.append(sitk.GetArrayViewFromImage(voxels)[box].copy())
+    if box is not None and labels is not None:
+        start = np.array([side.start for side in box])
+        labels[box] = expand_points(
+            np.stack(inside),
+            [_shifted(instance, -start) for instance in placed],
+            spacing_mm=grid.spacing_mm,
+            num_classes=len(plan.class_names),
+            parameters=plan.seeds,
+        )
+    if labels is not None:
+        write_labels(labels, grid, folder / f"labels{suffix}" / f"{case.identifier}.nii.gz")
+    if case.split == "train" and case.annotation != "dense" and labels is not None:
+        record |= _statistics(labels, instances, plan)
+        write_csv(instances, folder / "points" / f"{case.identifier}.csv")
+    return record
+
+
+def _instances(case: Case, mask: Labels | None, grid: Grid, whole: Grid, plan: DatasetPlan) -> list[Instance]:
+    """The case's targets; points are read on the whole image's grid, and simulated on that of the cropped mask."""
+    if case.annotation == "simulated":
+        assert mask is not None
+        return _simulate(case, mask, grid, plan)
+    assert case.points is not None
+    for file in point_files(case.points) if case.points.is_dir() else [case.points]:
+        if file.name.endswith((".nii", ".nii.gz")):
+            check_file(file)
+    return read_points(case.points, whole, plan.class_names, case=case.identifier)
+
+
+def _simulate(case: Case, mask: Labels, grid: Grid, plan: DatasetPlan) -> list[Instance]:
+    if not mask.any():
+        return []
     # Seeded by the case's name, so that a case has the same points whatever else is converted beside it.
     seed = int.from_bytes(hashlib.sha256(case.identifier.encode()).digest()[:8], "big")
     rng = np.random.default_rng([plan.point_seed, seed])
-    return simulate_points(_read_mask(case.mask, grid, plan), grid, plan.labels, rng)
+    near = around(mask, None, margin=CLICK_MARGIN)
+    return simulate_points(mask[near], crop_grid(grid, near), plan.labels, rng)
 
 
-def _read_mask(path: Path, grid: Grid, plan: DatasetPlan) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    if not Grid.from_file(path).same_as(grid):
-        raise PasegError(f"{path} is not on its image's grid: resample the mask to the image.")
-    mask = read_array(path)
+def _read_mask(source: Source, grid: Grid, plan: DatasetPlan) -> Labels:
+    if not source.grid().same_as(grid):
+        raise PasegError(f"{source.place} is not on its image's grid: resample the mask to the image.")
+    image = source.read()
+    voxels = sitk.GetArrayViewFromImage(image)
     mapping = {0: 0, **(plan.mask_labels or {label: label for label in plan.labels.values()})}
-    unknown = sorted(set(np.unique(mask).tolist()) - set(mapping))
+    result = np.zeros(voxels.shape, dtype=np.uint8)
+    unknown: set[float] = set()
+    # Slice by slice: np.unique and comparisons of a whole volume would be several times its size.
+    for plane, labels in zip(voxels, result, strict=True):
+        for value in np.unique(plane).tolist():
+            if value in mapping:
+                labels[plane == value] = mapping[value]
+            else:
+                unknown.add(value)
     if unknown:
-        raise PasegError(f"{path} holds the values {unknown}, which no class of {list(plan.class_names)} explains.")
-    result = np.zeros(mask.shape, dtype=np.uint8)
-    for value, label in mapping.items():
-        result[mask == value] = label
+        raise PasegError(
+            f"{source.place} holds the values {sorted(unknown)}, which no class of {list(plan.class_names)} explains."
+        )
     return result
 
 
-def _write_labels(labels: np.ndarray[Any, np.dtype[np.uint8]], image_file: Path, path: Path) -> None:
-    image = sitk.GetImageFromArray(labels)
-    image.CopyInformation(sitk.ReadImage(str(image_file)))
-    with moved_into_place(path) as temporary:
-        sitk.WriteImage(image, str(temporary), useCompression=True)
+def _shifted(instance: VoxelInstance, offset: npt.NDArray[np.integer]) -> VoxelInstance:
+    box = tuple(slice(int(s.start + o), int(s.stop + o)) for s, o in zip(instance.box, offset, strict=True))
+    return replace(
+        instance,
+        foreground=instance.foreground + offset,
+        background=instance.background + offset,
+        extremes=instance.extremes + offset,
+        box=(box[0], box[1], box[2]),
+    )
 
 
-def _copy_image(source: Path, path: Path) -> None:
-    with moved_into_place(path) as temporary:
-        if source.name.endswith(".nii.gz"):
-            shutil.copyfile(source, temporary)
-        else:
-            sitk.WriteImage(sitk.ReadImage(str(source)), str(temporary), useCompression=True)
+def _statistics(labels: Labels, instances: list[Instance], plan: DatasetPlan) -> dict[str, Any]:
+    counts = np.zeros(plan.ignore_label + 1, dtype=np.int64)
+    for plane in labels:
+        counts += np.bincount(plane.ravel(), minlength=len(counts))
+    names = ("background", *plan.class_names, "ignore")
+    result: dict[str, Any] = {
+        "instances": len(instances),
+        "voxels": {name: int(count) for name, count in zip(names, counts, strict=True)},
+    }
+    lost = sorted({i.class_name for i in instances if not result["voxels"][i.class_name]})
+    if lost:
+        result["warning"] = f"no voxel is left for the seeds of {lost}: other classes are nearer everywhere"
+    return result
 
 
-def _sha256(path: Path) -> str:
+def _sha256(files: tuple[Path, ...]) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()

@@ -4,11 +4,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from nnunet_paseg import EXT_FOLDER, __version__, check, demo, evaluate, export
+from nnunet_paseg import EXT_FOLDER, __version__, check, demo, evaluate, export, report
 from nnunet_paseg.errors import PasegError
 
 # These modules load torch and nnU-Net inside their functions only, so that `paseg --help` stays instant.
-COMMANDS = (check, demo, evaluate, export)
+COMMANDS = (check, demo, evaluate, export, report)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
@@ -12,14 +11,13 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from nnunetv2.dataset_conversion.generate_dataset_json import generate_dataset_json
 from tqdm import tqdm
 
-import nnunet_paseg
 from nnunet_paseg.case_conversion import convert_case, record_file
 from nnunet_paseg.dataset import Case, DatasetPlan, check_cases
+from nnunet_paseg.dataset_json import describe
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.files import write_json
+from nnunet_paseg.staging import Staging, move_to, tidy
 
 
 def convert(
@@ -43,39 +41,91 @@ def convert(
     Raises:
         PasegError: the dataset exists, or a case cannot be converted; what was there before stays as it was.
     """
-    target = raw_folder / plan.name
-    if target.exists() and not overwrite:
-        raise PasegError(f"{target} exists already: choose another dataset ID or name, or pass --overwrite.")
+    target = _free_target(plan, raw_folder, overwrite)
     check_cases(cases, plan)
-    staging = raw_folder / f".{plan.name}.partial"
-    _open_staging(staging, cases, plan)
-    todo = [case for case in cases if not record_file(staging, case).exists()]
-    progress = tqdm(total=len(todo), desc=f"Converting to {plan.name}", unit="case")
-    for _ in _each(todo, plan, staging, num_processes):
-        progress.update()
-    progress.close()
-    _finish(staging, cases, plan)
-    if target.exists():
-        # Out of the way first: whenever this is stopped, one of the two is whole.
-        old = raw_folder / f".{plan.name}.replaced"
-        target.replace(old)
-        staging.replace(target)
-        shutil.rmtree(old)
-    else:
-        staging.replace(target)
+    staging = Staging(raw_folder, plan.name, _fingerprint(cases, plan))
+    staging.remove_others()
+    folder = staging.take_over()
+    if folder is None:
+        staging.open()
+        _convert_cases(cases, plan, staging.folder, num_processes)
+        folder = staging.take()
+    if folder is None:
+        raise PasegError(f"Another process is converting to {target}: wait for it.")
+    _complete(folder, cases, plan, target)
     return target
 
 
-def _each(todo: Sequence[Case], plan: DatasetPlan, staging: Path, num_processes: int) -> Iterator[None]:
+def convert_part(
+    cases: Sequence[Case],
+    plan: DatasetPlan,
+    raw_folder: Path,
+    *,
+    part_id: int,
+    num_parts: int,
+    num_processes: int = 4,
+    overwrite: bool = False,
+) -> Path | None:
+    """Convert one part of the cases, beside other processes or machines that convert the others.
+
+    Args:
+        cases: all training and test cases, the same in every part.
+        plan: names, classes and seed parameters, the same in every part.
+        raw_folder: usually ``$nnUNet_raw``; one folder for all parts.
+        part_id: this part, from 0.
+        num_parts: how many there are.
+        num_processes: cases converted at the same time.
+        overwrite: replace a dataset of that name, once all parts are done.
+
+    Returns:
+        The dataset's folder if this part was the last; otherwise None. The parts that are done are kept, and
+        :func:`convert` completes what is missing.
+
+    Raises:
+        PasegError: as :func:`convert`, or a part that does not exist.
+    """
+    if not 0 <= part_id < num_parts:
+        raise PasegError(f"The parts are 0..{num_parts - 1}: there is no part {part_id}.")
+    target = _free_target(plan, raw_folder, overwrite)
+    check_cases(cases, plan)
+    staging = Staging(raw_folder, plan.name, _fingerprint(cases, plan))
+    if staging.taken():
+        return None
+    staging.open()
+    _convert_cases(cases[part_id::num_parts], plan, staging.folder, num_processes)
+    if not all(record_file(staging.folder, case).exists() for case in cases):
+        return None
+    folder = staging.take()
+    if folder is None:
+        return None
+    _complete(folder, cases, plan, target)
+    return target
+
+
+def _free_target(plan: DatasetPlan, raw_folder: Path, overwrite: bool) -> Path:
+    target = raw_folder / plan.name
+    if target.exists() and not overwrite:
+        raise PasegError(f"{target} exists already: choose another dataset ID or name, or pass --overwrite.")
+    return target
+
+
+def _convert_cases(cases: Sequence[Case], plan: DatasetPlan, folder: Path, num_processes: int) -> None:
+    todo = [case for case in cases if not record_file(folder, case).exists()]
+    with tqdm(total=len(todo), desc=f"Converting to {plan.name}", unit="case") as progress:
+        for _ in _each(todo, plan, folder, num_processes):
+            progress.update()
+
+
+def _each(todo: Sequence[Case], plan: DatasetPlan, folder: Path, num_processes: int) -> Iterator[None]:
     """Convert the cases, one step of the iteration as each is done."""
     if num_processes <= 1:
         for case in todo:
-            convert_case(case, plan, staging)
+            convert_case(case, plan, folder)
             yield
         return
     # Spawned, since a process that has used torch's threads must not be forked.
     with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        jobs = [pool.submit(convert_case, case, plan, staging) for case in todo]
+        jobs = [pool.submit(convert_case, case, plan, folder) for case in todo]
         try:
             for job in as_completed(jobs):
                 yield job.result()
@@ -93,41 +143,11 @@ def _fingerprint(cases: Sequence[Case], plan: DatasetPlan) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _open_staging(staging: Path, cases: Sequence[Case], plan: DatasetPlan) -> None:
-    """Keep an interrupted conversion only if it was asked for the same thing."""
-    marker, fingerprint = staging / "fingerprint", _fingerprint(cases, plan)
-    if staging.exists() and (not marker.exists() or marker.read_text() != fingerprint):
-        shutil.rmtree(staging)
-    for folder in ("imagesTr", "labelsTr", "imagesTs", "labelsTs", "points", "records"):
-        (staging / folder).mkdir(parents=True, exist_ok=True)
-    marker.write_text(fingerprint)
-
-
-def _finish(staging: Path, cases: Sequence[Case], plan: DatasetPlan) -> None:
-    training = [case for case in cases if case.split == "train"]
-    generate_dataset_json(
-        str(staging),
-        dict(enumerate(plan.channel_names)),
-        {"background": 0, **plan.labels, "ignore": plan.ignore_label},
-        len(training),
-        ".nii.gz",
-        dataset_name=plan.name,
-    )
-    records = {case.identifier: json.loads(record_file(staging, case).read_text()) for case in cases}
-    for identifier, record in records.items():
-        if "warning" in record:
-            tqdm.write(f"Warning: case {identifier}: {record['warning']}.")
-    write_json(
-        {
-            "tool": f"nnunet-paseg {nnunet_paseg.__version__}",
-            "seeds": asdict(plan.seeds),
-            "point_seed": plan.point_seed,
-            "cases": records,
-        },
-        staging / "paseg.json",
-    )
-    shutil.rmtree(staging / "records")
-    (staging / "fingerprint").unlink()
-    for folder in ("imagesTs", "labelsTs", "points"):
-        if not any((staging / folder).iterdir()):
-            (staging / folder).rmdir()
+def _complete(folder: Path, cases: Sequence[Case], plan: DatasetPlan, target: Path) -> None:
+    """Describe the dataset and give it its name; may be stopped and started again at any point."""
+    if (folder / "records").exists():
+        describe(folder, cases, plan)
+        # Hidden in one step: records that are only partly deleted would look like cases that are not done.
+        (folder / "records").rename(folder / ".records")
+    tidy(folder)
+    move_to(folder, target)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.seeds import SeedParameters
+from nnunet_paseg.seed_rules import SeedParameters
+from nnunet_paseg.sources import Source, as_source
+
+ImageMode = Literal["copy", "link", "reference"]
 
 
 @dataclass(frozen=True)
@@ -17,8 +21,8 @@ class Case:
 
     Attributes:
         identifier: nnU-Net's case identifier.
-        images: one file a channel, in the order of the channels.
-        points: point file; None where points are simulated or the case is dense or unlabelled.
+        images: one file (or other source of voxels) a channel, in the order of the channels.
+        points: point file, or a folder of them; None where points are simulated or the case is dense or unlabelled.
         mask: dense label map; scores a test case, and trains or simulates for a training case.
         annotation: what a training case teaches: its ``points``, points ``simulated`` from its mask, or its whole
             ``dense`` mask.
@@ -26,9 +30,9 @@ class Case:
     """
 
     identifier: str
-    images: tuple[Path, ...]
+    images: tuple[Path | Source, ...]
     points: Path | None = None
-    mask: Path | None = None
+    mask: Path | Source | None = None
     annotation: Literal["points", "simulated", "dense"] = "points"
     split: Literal["train", "test"] = "train"
 
@@ -44,6 +48,9 @@ class DatasetPlan:
         mask_labels: value in the dense masks to label here (0..K); values that are not named are refused.
         seeds: how points are expanded.
         point_seed: seed of simulated points.
+        validation: training cases that validate; nnU-Net's fold 0 trains on all others.
+        crop: (z, y, x) voxels to keep around the bounding box of every case's mask; None keeps whole images.
+        images: ``copy`` image files, hard-``link`` them, or leave them where they are and ``reference`` them.
     """
 
     name: str
@@ -52,6 +59,13 @@ class DatasetPlan:
     mask_labels: Mapping[int, int] = field(default_factory=dict)
     seeds: SeedParameters = field(default_factory=SeedParameters)
     point_seed: int = 0
+    validation: tuple[str, ...] = ()
+    crop: tuple[int, int, int] | None = None
+    images: ImageMode = "copy"
+
+    def __post_init__(self) -> None:
+        if self.images not in get_args(ImageMode):
+            raise PasegError(f"Images can be {', '.join(get_args(ImageMode))}: got {self.images!r}.")
 
     @property
     def labels(self) -> dict[str, int]:
@@ -68,25 +82,38 @@ def check_cases(cases: Sequence[Case], plan: DatasetPlan) -> None:
     Raises:
         PasegError: names that are not unique, no training case, files that are missing.
     """
-    identifiers = [case.identifier for case in cases]
-    duplicates = sorted({name for name in identifiers if identifiers.count(name) > 1})
+    duplicates = sorted(name for name, count in Counter(case.identifier for case in cases).items() if count > 1)
     if duplicates:
         raise PasegError(f"Case identifiers must be unique; more than one case is called {duplicates[:5]}.")
-    if not any(case.split == "train" for case in cases):
+    training = {case.identifier for case in cases if case.split == "train"}
+    if not training - set(plan.validation):
         raise PasegError(f"{plan.name} would have no training case.")
+    if unknown := sorted(set(plan.validation) - training):
+        raise PasegError(f"Validation cases must be among the training images; these are not: {unknown[:5]}.")
     for case in cases:
-        if len(case.images) != len(plan.channel_names):
-            raise PasegError(
-                f"Case {case.identifier} has {len(case.images)} image files for the {len(plan.channel_names)} "
-                f"channels {list(plan.channel_names)}."
-            )
-        needed = [*case.images, *(path for path in (case.points, case.mask) if path is not None)]
-        for path in needed:
-            if not path.is_file():
-                raise PasegError(f"Case {case.identifier}: {path} is missing.")
-        if case.split == "train":
-            source = "points" if case.annotation == "points" else "mask"
-            if getattr(case, source) is None:
+        _check_case(case, plan)
+
+
+def _check_case(case: Case, plan: DatasetPlan) -> None:
+    if len(case.images) != len(plan.channel_names):
+        raise PasegError(
+            f"Case {case.identifier} has {len(case.images)} image files for the {len(plan.channel_names)} "
+            f"channels {list(plan.channel_names)}."
+        )
+    voxels = [as_source(item) for item in (*case.images, case.mask) if item is not None]
+    for path in [*(source.place for source in voxels), *([case.points] if case.points else [])]:
+        if not path.exists():
+            raise PasegError(f"Case {case.identifier}: {path} is missing.")
+    if case.split == "train":
+        source = "points" if case.annotation == "points" else "mask"
+        if getattr(case, source) is None:
+            raise PasegError(f"Training case {case.identifier} is to learn from its {source}, but there is no file.")
+    if plan.crop and case.mask is None:
+        raise PasegError(f"Case {case.identifier} has no mask to crop around: convert whole images.")
+    if plan.images != "copy":
+        for image in case.images:
+            if plan.crop or not (isinstance(image, Path) and image.name.endswith(".nii.gz")):
                 raise PasegError(
-                    f"Training case {case.identifier} is to learn from its {source}, but there is no file."
+                    f"Case {case.identifier}: {as_source(image).place} is not used as it is, so a file must be "
+                    "written: pass --images copy."
                 )

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from nnunet_paseg.workspace import Workspace
 
 NUM_TRAIN, NUM_TEST, SHAPE, SPACING_MM = 24, 12, (16, 32, 32), (2.0, 1.0, 1.0)
-THRESHOLD = 0.35  # of the seeds: more than the default, since the lesions are compact and stand out
+# Compact lesions fill more of their boxes than most targets: larger seeds, and no background inside the boxes.
+THRESHOLD, BACKGROUND = 0.3, float("inf")
 DATASET_ID, DATASET, PLANS, FEATURES = 901, "Dataset901_Phantom", "demoPlans", 8
 
 
@@ -67,12 +68,10 @@ def run_demo(workspace: Workspace, budget: Budget) -> dict[str, float]:
     from nnunet_paseg.files import write_json
 
     record = workspace.folder / "budget.txt"
-    if record.exists() and record.read_text() != budget.suffix:
-        raise PasegError(
-            f"{workspace.folder} holds a demo of another length ({record.read_text()}): pass another --output."
-        )
+    if record.exists() and (other := record.read_text(encoding="utf-8")) != budget.suffix:
+        raise PasegError(f"{workspace.folder} holds a demo of another length ({other}): pass another --output.")
     workspace.folder.mkdir(parents=True, exist_ok=True)
-    record.write_text(budget.suffix)
+    record.write_text(budget.suffix, encoding="utf-8")
     convert_phantoms(workspace)
     workspace.plan(DATASET_ID)
     workspace.small_plans(DATASET, PLANS, features=FEATURES)
@@ -110,7 +109,7 @@ def convert_phantoms(workspace: Workspace) -> None:
     from nnunet_paseg.dataset import Case, DatasetPlan
     from nnunet_paseg.files import moved_into_place
     from nnunet_paseg.phantom import write_phantom_dataset
-    from nnunet_paseg.seeds import SeedParameters
+    from nnunet_paseg.seed_rules import SeedParameters
 
     dense = workspace.folder / "phantoms"
     if not dense.exists():
@@ -128,7 +127,7 @@ def convert_phantoms(workspace: Workspace) -> None:
             image = dense / f"images{suffix}" / f"{identifier}_0000.nii.gz"
             cases.append(Case(identifier, (image,), mask=mask, annotation="simulated", split=split))  # type: ignore[arg-type]
     workspace.raw.mkdir(parents=True, exist_ok=True)
-    plan = DatasetPlan(DATASET, ("MRI",), ("lesion",), seeds=SeedParameters(threshold=THRESHOLD))
+    plan = DatasetPlan(DATASET, ("MRI",), ("lesion",), seeds=SeedParameters(threshold=THRESHOLD, background=BACKGROUND))
     convert(cases, plan, workspace.raw, num_processes=1)
 
 
@@ -160,7 +159,8 @@ def draw(workspace: Workspace, predictions: dict[str, Path], num_cases: int = 4)
     from nnunet_paseg.figures import FigureRow, MarkedPoints, Panel, comparison_figure
     from nnunet_paseg.files import read_array
     from nnunet_paseg.points import Grid, place_on_grid
-    from nnunet_paseg.seeds import SeedParameters, expand_points
+    from nnunet_paseg.seed_rules import SeedParameters
+    from nnunet_paseg.seeds import expand_points
     from nnunet_paseg.simulate import simulate_points
 
     raw, labels = workspace.raw / DATASET, {"lesion": 1}
@@ -175,7 +175,7 @@ def draw(workspace: Workspace, predictions: dict[str, Path], num_cases: int = 4)
             placed,
             spacing_mm=grid.spacing_mm,
             num_classes=1,
-            parameters=SeedParameters(threshold=THRESHOLD),
+            parameters=SeedParameters(threshold=THRESHOLD, background=BACKGROUND),
         )
         inside = np.concatenate([grid.to_voxels(instance.foreground) for instance in instances])
         outside = np.concatenate([grid.to_voxels(instance.background) for instance in instances])

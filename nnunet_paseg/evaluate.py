@@ -6,40 +6,16 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
+from nnunet_paseg.case_scores import Classes, Job, score_case
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.metrics import PRESETS, score
+from nnunet_paseg.metrics import PRESETS
 from nnunet_paseg.score_table import Row, format_table, mean_scores, write_csv
 
-if TYPE_CHECKING:
-    import SimpleITK as sitk
-
 ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
-
-
-@dataclass(frozen=True)
-class Classes:
-    """What is scored: the label values that make up each class, and the reference value that says "unknown"."""
-
-    values: Mapping[str, tuple[int, ...]]
-    ignore: int | None = None
-    source: Path | None = None
-
-
-@dataclass(frozen=True)
-class _Job:
-    case: str
-    prediction: Path | None
-    reference: Path
-    classes: Classes
-    preset: str
 
 
 def evaluate_folder(
@@ -92,7 +68,7 @@ def evaluate_folder(
     classes = find_classes(predictions, references, labels=labels, dataset_json=dataset_json)
     if not classes.values:
         raise PasegError(f"{classes.source or 'labels'}: no foreground class to score")
-    jobs = [_Job(case, predicted.get(case), referred[case], classes, preset) for case in sorted(referred)]
+    jobs = [Job(case, predicted.get(case), referred[case], classes, preset) for case in sorted(referred)]
     scored = tqdm(
         _scored(jobs, min(num_processes, len(jobs))),
         total=len(jobs),
@@ -175,84 +151,16 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _scored(jobs: Sequence[_Job], num_processes: int) -> Iterator[list[Row]]:
+def _scored(jobs: Sequence[Job], num_processes: int) -> Iterator[list[Row]]:
     if num_processes == 1:
-        yield from map(_score_case, jobs)
+        yield from map(score_case, jobs)
         return
     # Not fork: threads of the libraries in the parent would be copied in whatever state they are.
     with ProcessPoolExecutor(num_processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            yield from pool.map(_score_case, jobs)
+            yield from pool.map(score_case, jobs)
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _score_case(job: _Job) -> list[Row]:
-    reference, image = _read(job.reference)
-    if job.prediction is None:
-        prediction = np.zeros_like(reference)
-    else:
-        prediction, predicted_image = _read(job.prediction)
-        _check_geometry(job, predicted_image, image)
-    _check_labels(job, prediction, reference)
-    spacing_mm = image.GetSpacing()[::-1]  # SimpleITK counts axes (x, y, z)
-    voxel_ml = float(np.prod(spacing_mm)) / 1000
-    rows = []
-    for name, values in job.classes.values.items():
-        masks = np.isin(prediction, values), np.isin(reference, values)
-        scores = score(*masks, spacing_mm=spacing_mm, preset=job.preset)
-        predicted_ml, referred_ml = (int(mask.sum()) * voxel_ml for mask in masks)
-        missing = job.prediction is None
-        rows.append(
-            Row(job.case, name, scores.dice, scores.assd_mm, scores.hd95_mm, referred_ml, predicted_ml, missing)
-        )
-    return rows
-
-
-def _read(path: Path) -> "tuple[npt.NDArray[Any], sitk.Image]":
-    import SimpleITK as sitk
-
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise PasegError(f"{path}: cannot be read as an image ({str(error).strip().splitlines()[-1]})") from error
-    array = sitk.GetArrayFromImage(image)
-    if not np.issubdtype(array.dtype, np.integer) and not np.array_equal(array, np.rint(array)):
-        raise PasegError(f"{path}: not a label map: it holds values that are not integers")
-    return array, image
-
-
-def _check_geometry(job: _Job, prediction: "sitk.Image", reference: "sitk.Image") -> None:
-    spacing = np.array(reference.GetSpacing())
-    # Tolerances are those of headers stored in single precision: a hundredth of a voxel, a thousandth of a direction.
-    checks: list[tuple[str, Any, Any, Any]] = [
-        ("size", prediction.GetSize(), reference.GetSize(), 0),
-        ("spacing", prediction.GetSpacing(), reference.GetSpacing(), 1e-3 * spacing),
-        ("origin", prediction.GetOrigin(), reference.GetOrigin(), 1e-2 * spacing.min()),
-        ("direction", prediction.GetDirection(), reference.GetDirection(), 1e-3),
-    ]
-    for name, predicted, referred, tolerance in checks:
-        a, b = np.array(predicted), np.array(referred)
-        if a.shape != b.shape or np.any(np.abs(a - b) > tolerance):
-            raise PasegError(
-                f"{job.case}: {name} (x, y, z) of {job.prediction} is {_short(predicted)}, of {job.reference} "
-                f"{_short(referred)}; resample the prediction to the grid of the reference"
-            )
-
-
-def _check_labels(job: _Job, prediction: npt.NDArray[Any], reference: npt.NDArray[Any]) -> None:
-    classes = job.classes
-    if classes.ignore is not None and np.any(reference == classes.ignore):
-        raise PasegError(
-            f"{job.reference}: holds the ignore label {classes.ignore}; surface distances need a dense reference"
-        )
-    if classes.source is None:
-        return
-    known = [0, *(value for values in classes.values.values() for value in values)]
-    known += [] if classes.ignore is None else [classes.ignore]
-    for path, array in ((job.prediction, prediction), (job.reference, reference)):
-        if unknown := sorted(set(np.unique(array).tolist()) - set(known)):
-            raise PasegError(f"{path}: labels {_short(unknown)} are not in {classes.source}")
 
 
 def _cases(folder: Path) -> dict[str, Path]:
@@ -276,7 +184,3 @@ def _values(value: int | Sequence[int]) -> tuple[int, ...]:
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _short(numbers: Sequence[float]) -> str:
-    return "(" + ", ".join(f"{number:g}" for number in numbers) + ")"

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.files import moved_into_place, write_json
 
 STOCK_TRAINER = "nnUNetTrainer"
+AUXILIARY_SUFFIX = "Aux"
+"""Behind the name of the plans, so that both networks of stage 2 can be installed side by side."""
 # What nnU-Net's predictor reads; the optimizer and stage 2's other networks would only make the zip larger.
 NEEDED_KEYS = ("network_weights", "init_args", "inference_allowed_mirroring_axes", "current_epoch")
 # What nnU-Net's own export takes from a fold's folder besides the checkpoint.
 EXPORTED_FILES = ("progress.png", "validation/summary.json")
+UNVALIDATED = {"note": "Stage 2 validates its primary network; this is the auxiliary one, which was not validated."}
+
+Network = Literal["primary", "auxiliary"]
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -25,8 +32,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "export",
         help="a model zip that runs in a stock nnU-Net",
-        description="Write the primary network as a model zip. Whoever gets it needs nnU-Net alone: "
-        "nnUNetv2_install_pretrained_model_from_zip installs it, and nnUNetv2_predict runs it with -tr nnUNetTrainer.",
+        description="Write a trained network as a model zip. Whoever gets it needs nnU-Net alone: "
+        "nnUNetv2_install_pretrained_model_from_zip installs it, and nnUNetv2_predict runs it as a model of "
+        "nnUNetTrainer. To average both networks of stage 2, export each, predict with each and --save_probabilities, "
+        "and pass both predictions to nnUNetv2_ensemble.",
         epilog="example: paseg export -d 101 -f 0 -o tumor.zip",
     )
     parser.add_argument("-d", "--dataset", required=True, help="dataset number or name")
@@ -35,6 +44,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("-c", "--configuration", default="3d_fullres", help="default: %(default)s")
     parser.add_argument("-p", "--plans", default="nnUNetPlans", help="default: %(default)s")
     parser.add_argument("-f", "--folds", nargs="+", default=["0", "1", "2", "3", "4"], help="default: 0 1 2 3 4")
+    parser.add_argument(
+        "--network",
+        choices=("primary", "auxiliary"),
+        default="primary",
+        help="of stage 2: the one that predicts here, or the other one (default: %(default)s)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the zip file if it is there")
     parser.set_defaults(func=_run)
 
@@ -49,47 +64,62 @@ def _run(arguments: argparse.Namespace) -> int:
     number = arguments.dataset
     dataset = maybe_convert_to_dataset_name(int(number) if number.isdigit() else number)
     folder = f"{arguments.trainer}__{arguments.plans}__{arguments.configuration}"
-    export_model(Path(os.environ["nnUNet_results"]) / dataset / folder, arguments.output, arguments.folds)
-    print(arguments.output)
+    model = Path(os.environ["nnUNet_results"]) / dataset / folder
+    plans = export_model(model, arguments.output, arguments.folds, network=arguments.network)
+    print(
+        f"nnUNetv2_install_pretrained_model_from_zip {arguments.output}\n"
+        f"nnUNetv2_predict -i IN -o OUT -d {dataset} -c {arguments.configuration} -f {' '.join(arguments.folds)} "
+        f"-tr {STOCK_TRAINER} -p {plans}"
+    )
     return 0
 
 
-def export_model(model: Path, output: Path, folds: Sequence[str]) -> None:
+def export_model(model: Path, output: Path, folds: Sequence[str], *, network: Network = "primary") -> str:
     """Write a trained model as a zip for a stock nnU-Net.
+
+    A network of the auxiliary architecture, that of stage 2 or of its stage 1, goes with plans that name this
+    architecture, and whose own name ends in ``Aux``.
 
     Args:
         model: ``nnUNet_results/DatasetXXX_Name/Trainer__Plans__configuration``.
         output: zip file.
         folds: to include, all of them trained and validated.
+        network: which one, of a model of stage 2.
+
+    Returns:
+        The name of the plans that the model is installed with.
 
     Raises:
-        PasegError: a fold is not finished, or the network is not the one of the plans.
+        PasegError: a fold is not finished, or its network cannot run in a stock nnU-Net.
     """
     from nnunetv2.model_sharing.model_export import export_pretrained_model
 
-    from nnunet_paseg.files import moved_into_place
-
-    trainer, plans, configuration = model.name.split("__")
-    if "AuxTrainer" in trainer:
-        raise PasegError(f"{trainer} trains another architecture than the plans name: export stage 1 or stage 2.")
+    trainer, _, configuration = model.name.split("__")
     for fold in folds:
         _check_fold(model, trainer, fold)
+    checkpoints = {fold: _read(model / f"fold_{fold}" / "checkpoint_final.pth", network) for fold in folds}
+    weights = [checkpoint["network_weights"] for checkpoint in checkpoints.values()]
+    plans = _plans_of(weights, model, configuration)
     with tempfile.TemporaryDirectory() as temporary, _results_folder(temporary):
-        stock = Path(temporary) / model.parent.name / f"{STOCK_TRAINER}__{plans}__{configuration}"
+        stock = Path(temporary) / model.parent.name / f"{STOCK_TRAINER}__{plans['plans_name']}__{configuration}"
         stock.mkdir(parents=True)
-        for name in ("plans.json", "dataset.json", "dataset_fingerprint.json"):
+        write_json(plans, stock / "plans.json")
+        for name in ("dataset.json", "dataset_fingerprint.json"):
             shutil.copyfile(model / name, stock / name)
-        for fold in folds:
-            _copy_fold(model / f"fold_{fold}", stock / f"fold_{fold}")
+        for fold, checkpoint in checkpoints.items():
+            _write_fold(checkpoint, plans, model / f"fold_{fold}", stock / f"fold_{fold}")
+            if network == "auxiliary":
+                write_json(UNVALIDATED, stock / f"fold_{fold}" / "validation" / "summary.json")
         with moved_into_place(output.resolve()) as file:
             export_pretrained_model(
                 model.parent.name,
                 str(file),
                 (configuration,),
                 STOCK_TRAINER,
-                plans,
+                plans["plans_name"],
                 tuple(fold if fold == "all" else int(fold) for fold in folds),  # type: ignore[misc]
             )
+    return str(plans["plans_name"])
 
 
 def _check_fold(model: Path, trainer: str, fold: str) -> None:
@@ -103,15 +133,42 @@ def _check_fold(model: Path, trainer: str, fold: str) -> None:
             raise PasegError(f"Fold {fold} is not validated, {final.parent / name} is missing:\n    {command} --val")
 
 
-def _copy_fold(source: Path, target: Path) -> None:
+def _read(file: Path, network: Network) -> dict[str, Any]:
+    """What a stock nnU-Net needs of a checkpoint, with the weights of the network that is asked for."""
+    from nnunet_paseg.trainers.resume import read_checkpoint
+
+    checkpoint = read_checkpoint(str(file))
+    stock = {**{key: checkpoint[key] for key in NEEDED_KEYS}, "trainer_name": STOCK_TRAINER}
+    if network == "auxiliary":
+        if "auxiliary_weights" not in checkpoint.get("paseg", {}):
+            raise PasegError(f"{file} holds one network: leave out --network, which chooses among the two of stage 2.")
+        stock["network_weights"] = checkpoint["paseg"]["auxiliary_weights"]
+    return stock
+
+
+def _plans_of(weights: Sequence[Mapping[str, Any]], model: Path, configuration: str) -> dict[str, Any]:
+    """The model's plans, with the architecture that these weights are of, the same in all folds."""
+    from nnunet_paseg.trainers.architectures import auxiliary_plans, weight_shapes
+
+    plans: dict[str, Any] = json.loads((model / "plans.json").read_text(encoding="utf-8"))
+    dataset = json.loads((model / "dataset.json").read_text(encoding="utf-8"))
+    found = [{name: tuple(tensor.shape) for name, tensor in fold.items()} for fold in weights]
+    if all(shapes == weight_shapes(plans, configuration, dataset) for shapes in found):
+        return plans
+    plans = auxiliary_plans(plans, configuration, plans["plans_name"] + AUXILIARY_SUFFIX)
+    if all(shapes == weight_shapes(plans, configuration, dataset) for shapes in found):
+        return plans
+    raise PasegError(f"{model} holds a network of another architecture than its plans: a stock nnU-Net cannot run it.")
+
+
+def _write_fold(checkpoint: dict[str, Any], plans: dict[str, Any], source: Path, target: Path) -> None:
     import torch
 
     (target / "validation").mkdir(parents=True)
     for name in EXPORTED_FILES:
         shutil.copyfile(source / name, target / name)
-    checkpoint: dict[str, Any] = torch.load(source / "checkpoint_final.pth", map_location="cpu", weights_only=False)
-    stock = {key: checkpoint[key] for key in NEEDED_KEYS}
-    torch.save({**stock, "trainer_name": STOCK_TRAINER}, target / "checkpoint_final.pth")
+    init_args = {**checkpoint["init_args"], "plans": plans}
+    torch.save({**checkpoint, "init_args": init_args}, target / "checkpoint_final.pth")
 
 
 @contextmanager

@@ -92,7 +92,7 @@ def comparison_figure(
         _check(row, columns)
     if not rows or not columns:
         raise PasegError("a figure needs one row and one column at least")
-    views = [_View(row, margin_mm) for row in rows]
+    views = [View(row, margin_mm) for row in rows]
     # A row is as high as its widest image needs at the common panel width.
     heights = [PANEL_INCHES * view.height_mm / view.width_mm for view in views]
     head, foot, left, gap = 0.35, 0.4, 0.3, 0.06
@@ -124,7 +124,7 @@ def comparison_figure(
         raise PasegError(f"{path}: cannot be written ({error})") from error
 
 
-class _View:
+class View:
     """The slice of a row that is shown, cropped, and how to draw one panel on it."""
 
     def __init__(self, row: FigureRow, margin_mm: float | None) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
-import SimpleITK as sitk
 
 from nnunet_paseg.errors import PasegError
 
@@ -36,7 +35,7 @@ def moved_into_place(path: Path) -> Iterator[Path]:
 def write_json(content: Any, path: Path) -> None:
     """Write ``content`` as indented JSON, whole or not at all."""
     with moved_into_place(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def read_array(path: Path) -> npt.NDArray[Any]:
@@ -45,6 +44,8 @@ def read_array(path: Path) -> npt.NDArray[Any]:
     Raises:
         PasegError: the file is missing, truncated or no image.
     """
+    import SimpleITK as sitk  # some commands need none of this, and it loads slowly
+
     try:
         return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
     except RuntimeError as error:

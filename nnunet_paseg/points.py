@@ -130,12 +130,15 @@ class VoxelInstance:
         foreground: (n, 3) voxel indices (z, y, x) inside the target.
         box: slices (z, y, x) of the voxels that may belong to the target; all others are certain background.
         background: (m, 3) voxel indices (z, y, x) in the box that the annotator marked as outside the target.
+        extremes: (k, 3) voxel indices (z, y, x) in the box, beside the points that were clicked just outside its faces:
+            about where the target ends.
     """
 
     label: int
     foreground: IntArray
     box: tuple[slice, slice, slice]
     background: IntArray = field(default_factory=lambda: np.zeros((0, 3), dtype=np.int64))
+    extremes: IntArray = field(default_factory=lambda: np.zeros((0, 3), dtype=np.int64))
 
 
 def place_on_grid(instance: Instance, grid: Grid, labels: dict[str, int]) -> VoxelInstance:
@@ -177,6 +180,10 @@ def place_on_grid(instance: Instance, grid: Grid, labels: dict[str, int]) -> Vox
         )
     box = tuple(slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True))
     background = voxels[len(foreground) :]
+    # A point beside one face was clicked next to the target's end there; in an edge or corner it only spans the box.
+    beside_face = ((background == low) | (background == high)).sum(axis=1) == 1
+    # Clicks lie a voxel or a few outside: one voxel further in than the box, but where the image itself ends.
+    ends = np.clip(background[beside_face], first + (first > low), last - (last < high)).clip(first, last)
     # Only what lies strictly between the outermost points: a point on the image's border may have been moved there.
     background = background[((background > low) & (background < high)).all(axis=1)]
     both = (foreground[:, None] == background[None]).all(axis=2).any(axis=1)
@@ -185,4 +192,4 @@ def place_on_grid(instance: Instance, grid: Grid, labels: dict[str, int]) -> Vox
             f"A foreground and a background point of an {who} are the same voxel {foreground[both][0].tolist()} "
             "(z, y, x): delete one of them."
         )
-    return VoxelInstance(labels[instance.class_name], foreground, (box[0], box[1], box[2]), background)
+    return VoxelInstance(labels[instance.class_name], foreground, (box[0], box[1], box[2]), background, ends)

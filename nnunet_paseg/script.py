@@ -6,10 +6,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from nnunet_paseg.conversion import convert, convert_part
+from nnunet_paseg.dataset import Case, DatasetPlan
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.seeds import SeedParameters
+from nnunet_paseg.seed_rules import SeedParameters
 
 
 def add_seed_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,10 +20,22 @@ def add_seed_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = SeedParameters()
     group = parser.add_argument_group("seeds")
     group.add_argument(
+        "--seeds",
+        choices=("adaptive", "paper"),
+        default=defaults.rule,
+        help="adapted to box and image, or as published (default: %(default)s)",
+    )
+    group.add_argument(
         "--threshold",
         type=float,
-        default=defaults.threshold,
-        help="foreground seeds lie nearer than this fraction of the largest geodesic distance (default: %(default)s)",
+        help="foreground is nearer than this fraction of the median distance in the box (default: 0.15), or of the "
+        "largest one as published (default: 0.2)",
+    )
+    group.add_argument(
+        "--background",
+        type=float,
+        default=defaults.background,
+        help="adaptive: farther than this many times the median distance is background (default: %(default)s)",
     )
     group.add_argument(
         "--weight",
@@ -43,11 +58,26 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--raw", type=Path, help="folder of raw datasets (default: $nnUNet_raw)")
     group.add_argument("--overwrite", action="store_true", help="replace a dataset of that number and name")
     group.add_argument("--num-processes", type=int, default=4, help="cases converted at once (default: %(default)s)")
+    group.add_argument(
+        "--images",
+        dest="image_mode",
+        choices=("copy", "link", "reference"),
+        default="copy",
+        help="copy images, hard-link them, or refer to them where they are (default: %(default)s)",
+    )
+    group.add_argument("--num-parts", type=int, help="convert one of so many parts, for several machines")
+    group.add_argument("--part-id", type=int, help="which part, from 0")
 
 
 def seed_parameters(arguments: argparse.Namespace) -> SeedParameters:
     """Seed parameters as the command line says."""
-    return SeedParameters(weight=arguments.weight, threshold=arguments.threshold, backend=arguments.backend)
+    return SeedParameters(
+        rule=arguments.seeds,
+        threshold=arguments.threshold,
+        background=arguments.background,
+        weight=arguments.weight,
+        backend=arguments.backend,
+    )
 
 
 def raw_folder(arguments: argparse.Namespace) -> Path:
@@ -61,6 +91,31 @@ def raw_folder(arguments: argparse.Namespace) -> Path:
     if "nnUNet_raw" not in os.environ:
         raise PasegError("Where should the dataset go? Set the environment variable nnUNet_raw, or pass --raw FOLDER.")
     return Path(os.environ["nnUNet_raw"])
+
+
+def write_dataset(cases: Sequence[Case], plan: DatasetPlan, arguments: argparse.Namespace) -> None:
+    """Convert all cases, or the part that the command line asks for, and print where the dataset is.
+
+    Raises:
+        PasegError: as :func:`nnunet_paseg.conversion.convert`, or a part without the number of parts.
+    """
+    plan, raw = replace(plan, images=arguments.image_mode), raw_folder(arguments)
+    if arguments.num_parts is None and arguments.part_id is None:
+        print(convert(cases, plan, raw, num_processes=arguments.num_processes, overwrite=arguments.overwrite))
+        return
+    if arguments.num_parts is None or arguments.part_id is None:
+        raise PasegError("--num-parts and --part-id belong together: give both.")
+    folder = convert_part(
+        cases,
+        plan,
+        raw,
+        part_id=arguments.part_id,
+        num_parts=arguments.num_parts,
+        num_processes=arguments.num_processes,
+        overwrite=arguments.overwrite,
+    )
+    part = f"Part {arguments.part_id} of 0..{arguments.num_parts - 1} is done"
+    print(folder or f"{part}; the last one to end, or a call without --part-id, completes {plan.name}.")
 
 
 def run(

@@ -80,10 +80,16 @@ class Workspace:
         log = self.folder / "logs" / f"{len(list((self.folder / 'logs').iterdir())):02d}_{Path(words[0]).name}.txt"
         variables = {**os.environ, **self.environment(), **(environment or {}), "PYTHONUNBUFFERED": "1"}
         popen = subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=variables
+            words,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=variables,
+            encoding="utf-8",
         )
         bar = tqdm(total=epochs, unit="epoch", disable=epochs is None, leave=False)
-        with log.open("w") as output, bar, popen as process:
+        with log.open("w", encoding="utf-8") as output, bar, popen as process:
             assert process.stdout is not None
             try:
                 for line in process.stdout:
@@ -95,7 +101,7 @@ class Workspace:
                 raise
             status = process.wait()
         if status:
-            end = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-15:])
+            end = "".join(log.read_text(errors="replace", encoding="utf-8").splitlines(keepends=True)[-15:])
             raise PasegError(f"{words[0]} ended with status {status}; its output is in {log} and ends with:\n{end}")
         print(f"  {time.monotonic() - started:.0f} s", flush=True)
 
@@ -177,7 +183,7 @@ class Workspace:
             batch_size: of every 3D configuration.
         """
         folder = self.preprocessed / dataset
-        plans: dict[str, Any] = json.loads((folder / f"{source}.json").read_text())
+        plans: dict[str, Any] = json.loads((folder / f"{source}.json").read_text(encoding="utf-8"))
         plans["plans_name"] = name
         for configuration in plans["configurations"].values():
             if "architecture" in configuration:

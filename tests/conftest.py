@@ -53,6 +53,7 @@ def dense_dataset(tmp_path):
                 "numTraining": 6,
                 "file_ending": ".nii.gz",
             }
-        )
+        ),
+        encoding="utf-8",
     )
     return folder

@@ -32,6 +32,9 @@ def test_gap_closed(accuracy):
     ]
     closed = [accuracy.gap_closed(score, scores) for score in scores]
     assert closed == ["", "0.25", "", "", "", "0.60*", ""]
+    scores.append(cell(accuracy, "seeds-paper", 0.4))
+    assert accuracy.gap_closed(scores[1], scores, "seeds-paper") == "0.62"
+    assert accuracy.gap_closed(scores[0], scores, "seeds-paper") == "0.50"
 
 
 def test_cells_are_kept_and_replaced(accuracy, tmp_path):
@@ -40,7 +43,7 @@ def test_cells_are_kept_and_replaced(accuracy, tmp_path):
     accuracy.keep(cell(accuracy, "seeds", 0.5), file)
     scores = accuracy.keep(cell(accuracy, "seeds", 0.6), file)
     assert scores == accuracy.read(file) == [cell(accuracy, "seeds", 0.6), cell(accuracy, "dense", 0.8)]
-    assert "| atrium, 1000, 0 | seeds | 0.600 (0.100) | 1.00 | 2.00 | 0 |  |" in accuracy.table(scores)
+    assert "| atrium, 1000, 0 | seeds | 0.600 (0.100) | 1.00 | 2.00 | 0 |  |  |" in accuracy.table(scores)
 
 
 def test_methods_of_the_csv_in_the_order_of_the_table(accuracy, tmp_path):

@@ -134,7 +134,7 @@ def test_swapped_lps_and_ras_are_said_and_corrected_elsewhere(folder, tmp_path, 
     grid = Grid.from_file(folder / "a.nii.gz")
     path = writers.save_markups(folder / "a.mrk.json", writers.point_list(grid.to_world(VOXELS) * writers.RAS))
     before = path.read_bytes()
-    (folder / "axes.txt").write_text("kji")
+    (folder / "axes.txt").write_text("kji", encoding="utf-8")
     fixed = tmp_path / "fixed"
     assert main(["check", str(folder), str(folder), "--fix-lps", str(fixed)]) == 1
     shown = capsys.readouterr().out

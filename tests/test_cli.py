@@ -66,5 +66,6 @@ def test_parser_loads_nothing_heavy() -> None:
         text=True,
         check=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        encoding="utf-8",
     )
     assert run.stdout == "set()\n"

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_a_simulated_dataset(dense_dataset, tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         ["dataset.json", "imagesTr", "labelsTr", "imagesTs", "labelsTs", "paseg.json", "points"]
     )
-    content = json.loads((folder / "dataset.json").read_text())
+    content = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     assert content["labels"] == {"background": 0, "liver": 1, "spleen": 2, "ignore": 3}
     assert content["numTraining"] == 5
     labels = read_array(folder / "labelsTr" / "case_0.nii.gz")
@@ -54,8 +55,8 @@ def test_a_simulated_dataset(dense_dataset, tmp_path):
     assert (mask[labels == 2] == 3).mean() > 0.9
     test_mask = read_array(folder / "labelsTs" / "case_5.nii.gz")
     np.testing.assert_array_equal(test_mask, np.select([mask == 1, mask == 3], [1, 2], 0))
-    record = json.loads((folder / "paseg.json").read_text())
-    assert record["seeds"] == {"weight": 0.5, "threshold": 0.2, "backend": "torch"}
+    record = json.loads((folder / "paseg.json").read_text(encoding="utf-8"))
+    assert record["seeds"] == asdict(PLAN.seeds)
     assert record["cases"]["case_0"]["voxels"]["liver"] == (labels == 1).sum()
     grid = Grid.from_file(folder / "imagesTr" / "case_0_0000.nii.gz")
     points = read_points(folder / "points" / "case_0.csv", grid, PLAN.class_names)
@@ -85,7 +86,7 @@ def test_an_existing_dataset_is_kept_unless_told_otherwise(dense_dataset, tmp_pa
 
 def test_an_error_leaves_nothing_under_the_datasets_name(dense_dataset, tmp_path):
     cases = cases_of(dense_dataset, 2)
-    cases[1].mask.write_text("no image")
+    cases[1].mask.write_text("no image", encoding="utf-8")
     with pytest.raises(PasegError, match=r"Case case_1: Cannot read the image .*case_1\.nii\.gz"):
         convert(cases, PLAN, tmp_path / "raw", num_processes=1)
     assert not (tmp_path / "raw" / PLAN.name).exists()
@@ -98,13 +99,13 @@ def test_a_killed_conversion_goes_on_where_it_was(dense_dataset, tmp_path):
     process = subprocess.Popen(
         [*command, "--raw", str(killed), "--num-processes", "1"], start_new_session=True, stderr=subprocess.DEVNULL
     )
-    records = killed / ".Dataset002_Tiny.partial" / "records"
+    records = ".Dataset002_Tiny.*.partial/records/*.json"
     deadline = time.monotonic() + 60
-    while not (records.exists() and any(records.iterdir())) and time.monotonic() < deadline:
+    while not any(killed.glob(records)) and time.monotonic() < deadline:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    done = {path: path.stat().st_mtime_ns for path in records.glob("*.json")}
+    done = list(killed.glob(records))
     assert done, "the conversion was killed before its first case"
     result = subprocess.run([*command, "--raw", str(killed), "--num-processes", "1"], check=True, capture_output=True)
     assert f"/{6 - len(done)} " in result.stderr.decode()
@@ -112,12 +113,12 @@ def test_a_killed_conversion_goes_on_where_it_was(dense_dataset, tmp_path):
 
 
 def test_a_half_finished_conversion_of_something_else_is_not_continued(dense_dataset, tmp_path):
-    staging = tmp_path / "raw" / ".Dataset002_Tiny.partial"
+    staging = tmp_path / "raw" / ".Dataset002_Tiny.0123456789ab.partial"
     (staging / "labelsTr").mkdir(parents=True)
-    (staging / "labelsTr" / "stranger.nii.gz").write_text("")
-    (staging / "fingerprint").write_text("of another conversion")
+    (staging / "labelsTr" / "stranger.nii.gz").write_text("", encoding="utf-8")
     folder = convert(cases_of(dense_dataset, 1), PLAN, tmp_path / "raw", num_processes=1)
     assert [path.name for path in (folder / "labelsTr").iterdir()] == ["case_0.nii.gz"]
+    assert [path.name for path in (tmp_path / "raw").iterdir()] == ["Dataset002_Tiny"]
 
 
 def test_bad_requests_are_refused_before_any_work(dense_dataset, tmp_path):
@@ -162,7 +163,11 @@ def test_the_command_line_for_dense_datasets(dense_dataset, tmp_path, capsys):
     assert capsys.readouterr().out.strip() == str(folder)
     assert len(list((folder / "labelsTr").iterdir())) == 4
     assert len(list((folder / "labelsTs").iterdir())) == 2
-    assert json.loads((folder / "dataset.json").read_text())["labels"] == {"background": 0, "organ": 1, "ignore": 2}
+    assert json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["labels"] == {
+        "background": 0,
+        "organ": 1,
+        "ignore": 2,
+    }
     assert run(script.main, script.build_parser(), arguments) == 2
     assert "exists already" in capsys.readouterr().err
     assert run(script.main, script.build_parser(), [*arguments, "--num-train", "9", "--overwrite"]) == 2
@@ -189,7 +194,8 @@ def test_the_command_line_for_published_points(tmp_path, capsys):
         "--num-processes",
         "1",
     ]
-    assert run(script.main, script.build_parser(), [*arguments, "--test-images", str(tmp_path / "test")]) == 0
+    options = ["--seeds", "paper", "--test-images", str(tmp_path / "test")]
+    assert run(script.main, script.build_parser(), [*arguments, *options]) == 0
     folder = tmp_path / "Dataset008_Points"
     labels = read_array(folder / "labelsTr" / "one.nii.gz")
     assert labels[5, 8, 9] == 1
@@ -228,8 +234,8 @@ def test_a_class_whose_seeds_are_lost_is_named(tmp_path, capsys):
         rows.append(f"{name},{number},foreground,9,8,10")
         for x, y, z in [(2, 8, 10), (15, 8, 10), (9, 2, 10), (9, 13, 10), (9, 8, 2), (9, 8, 20)]:
             rows.append(f"{name},{number},background,{x},{y},{z}")
-    (tmp_path / "points.csv").write_text("\n".join(rows))
+    (tmp_path / "points.csv").write_text("\n".join(rows), encoding="utf-8")
     case = Case("x", (tmp_path / "image.nii.gz",), points=tmp_path / "points.csv")
     folder = convert([case], PLAN, tmp_path / "raw", num_processes=1)
     assert "Warning: case x: no voxel is left for the seeds of ['spleen']" in capsys.readouterr().out
-    assert "spleen" in json.loads((folder / "paseg.json").read_text())["cases"]["x"]["warning"]
+    assert "spleen" in json.loads((folder / "paseg.json").read_text(encoding="utf-8"))["cases"]["x"]["warning"]

@@ -20,7 +20,7 @@ def test_the_demo_runs_and_runs_again_without_training_again(tmp_path, capsys):
         "nnUNetv2_predict",
     ):
         assert words in printed
-    scores = json.loads((tmp_path / "demo" / "scores.json").read_text())
+    scores = json.loads((tmp_path / "demo" / "scores.json").read_text(encoding="utf-8"))
     assert list(scores) == ["seeds", "stage1", "stage2"]
     assert all(0 <= value <= 1 for value in scores.values())
     assert (tmp_path / "demo" / "demo.png").stat().st_size > 10_000
@@ -29,7 +29,7 @@ def test_the_demo_runs_and_runs_again_without_training_again(tmp_path, capsys):
 
 
 def test_a_demo_of_another_length_is_not_mixed_in(tmp_path):
-    (tmp_path / "budget.txt").write_text("_9epochs_9iterations")
+    (tmp_path / "budget.txt").write_text("_9epochs_9iterations", encoding="utf-8")
     with pytest.raises(
         PasegError, match=r"holds a demo of another length \(_9epochs_9iterations\): pass another --output"
     ):

@@ -42,11 +42,11 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     predictions, references = tmp_path / "predictions", tmp_path / "labelsTs"
     predictions.mkdir()
     references.mkdir()
-    (tmp_path / "dataset.json").write_text(json.dumps({"labels": LABELS}))
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": LABELS}), encoding="utf-8")
     for case in ("a", "b"):
         write(predictions / f"{case}.nii.gz", boxes())
         write(references / f"{case}.nii.gz", boxes())
-    (predictions / "plans.json").write_text("{}")  # nnUNetv2_predict leaves more than label maps
+    (predictions / "plans.json").write_text("{}", encoding="utf-8")  # nnUNetv2_predict leaves more than label maps
     return predictions, references
 
 
@@ -171,7 +171,7 @@ def test_regions(folders: tuple[Path, Path]) -> None:
     swapped[boxes() == 2] = 1
     write(predictions / "a.nii.gz", swapped)
     path = predictions / "dataset.json"
-    path.write_text(json.dumps({"labels": {"background": 0, "whole": [1, 2], "core": 2}}))
+    path.write_text(json.dumps({"labels": {"background": 0, "whole": [1, 2], "core": 2}}), encoding="utf-8")
     rows = by_key(evaluate_folder(predictions, references, dataset_json=path))
     assert rows["a", "whole"].dice == 1
     assert rows["a", "core"].dice == 0
@@ -179,16 +179,16 @@ def test_regions(folders: tuple[Path, Path]) -> None:
 
 def test_dataset_json_is_needed_and_checked(folders: tuple[Path, Path], tmp_path: Path) -> None:
     predictions, references = folders
-    (tmp_path / "dataset.json").write_text('{"label": {}}')
+    (tmp_path / "dataset.json").write_text('{"label": {}}', encoding="utf-8")
     with pytest.raises(PasegError, match=r"dataset\.json: not a dataset\.json with nnU-Net's \"labels\""):
         evaluate_folder(predictions, references)
-    (tmp_path / "dataset.json").write_text('{"labels": {"background": 0}}')
+    (tmp_path / "dataset.json").write_text('{"labels": {"background": 0}}', encoding="utf-8")
     with pytest.raises(PasegError, match=r"dataset\.json: no foreground class to score"):
         evaluate_folder(predictions, references)
     (tmp_path / "dataset.json").unlink()
     with pytest.raises(PasegError, match=r"no dataset\.json in or beside .*labelsTs: give --dataset-json"):
         evaluate_folder(predictions, references)
-    (predictions / "dataset.json").write_text(json.dumps({"labels": LABELS}))
+    (predictions / "dataset.json").write_text(json.dumps({"labels": LABELS}), encoding="utf-8")
     assert len(evaluate_folder(predictions, references)) == 4
 
 
@@ -243,7 +243,7 @@ def test_table_shows_counts_and_definitions() -> None:
 def test_csv(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     write_csv(rows_with_undefined(), path, preset="medpy-0.4")
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     assert lines[0]["case"] == "a"
     assert lines[0]["class"] == "lesion"
@@ -255,7 +255,7 @@ def test_csv(tmp_path: Path) -> None:
 
 def test_csv_is_whole_or_not_there(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
-    path.write_text("before")
+    path.write_text("before", encoding="utf-8")
 
     def broken() -> Any:
         yield rows_with_undefined()[0]
@@ -263,7 +263,7 @@ def test_csv_is_whole_or_not_there(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         write_csv(broken(), path, preset="default")
-    assert path.read_text() == "before"
+    assert path.read_text(encoding="utf-8") == "before"
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(PasegError, match=r"nowhere/scores\.csv: cannot be written"):
         write_csv([], tmp_path / "nowhere" / "scores.csv", preset="default")
@@ -281,7 +281,7 @@ def test_command(folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.Capt
     shown = capsys.readouterr().out
     assert "foreground      6  0.6667     0.000     0.000  2 of 6" in shown
     assert "1 of 3 cases have no prediction and count as empty." in shown
-    assert len(output.read_text().splitlines()) == 7
+    assert len(output.read_text(encoding="utf-8").splitlines()) == 7
     assert main([*command, "--missing-as-empty", "--labels", "2", "--preset", "medpy-0.4"]) == 0
     shown = capsys.readouterr().out
     assert "label 2" in shown

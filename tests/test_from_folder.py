@@ -53,10 +53,10 @@ def convert(folder, *options, classes=("tumor", "edema")):
 
 def test_every_format_gives_the_same_labels(sources):
     tests = ["--test-images", str(sources / "test"), "--test-masks", str(sources / "masks")]
-    assert convert(sources, "--name", "Brain", "--channel-names", "T1", "T2", *tests) == 0
+    assert convert(sources, "--name", "Brain", "--seeds", "paper", "--channel-names", "T1", "T2", *tests) == 0
     assert sorted(path.name for path in (sources / "raw").iterdir()) == ["Dataset009_Brain"]
     folder = sources / "raw" / "Dataset009_Brain"
-    content = json.loads((folder / "dataset.json").read_text())
+    content = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     assert content["labels"] == {"background": 0, "tumor": 1, "edema": 2, "ignore": 3}
     assert content["channel_names"] == {"0": "T1", "1": "T2"}
     for case in "abcd":
@@ -93,7 +93,7 @@ def test_every_format_gives_the_same_labels(sources):
         (
             lambda s: None,
             ["--classes", "tumor"],
-            r"^error: Case d: .*edema\.mrk\.json, point 1, list: 'edema' in the name 'edema' is neither",
+            r"error: Case a: .*a\.mrk\.json, point 1: 'edema' in the name 'edema' is neither",
         ),
     ],
 )
@@ -103,4 +103,9 @@ def test_bad_sources_are_refused(sources, capsys, spoil, options, message):
     assert convert(sources, "--channel-names", "T1", "T2", *tests, *options) == 2
     assert re.search(message, capsys.readouterr().err)
     assert not (sources / "raw" / "Dataset009_Points").exists()
-    assert not (sources / "raw" / ".Dataset009_Points.points").exists()
+
+
+def test_images_without_points_are_named(sources, capsys):
+    (sources / "points" / "b.fcsv").unlink()
+    assert convert(sources, "--channel-names", "T1", "T2") == 0
+    assert "1 of 4 images have no points and are left out: ['b']" in capsys.readouterr().err

@@ -139,7 +139,7 @@ def test_dataset(tmp_path: Path) -> None:
         "labelsTr/case_001.nii.gz",
         "labelsTs/case_002.nii.gz",
     ]
-    content = json.loads((folder / "dataset.json").read_text())
+    content = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     assert content["labels"] == {"background": 0, "lesion_1": 1, "lesion_2": 2}
     assert content["numTraining"] == 2
     image = sitk.ReadImage(str(folder / "imagesTr/case_000_0000.nii.gz"))
@@ -180,6 +180,6 @@ def test_errors_say_what_was_got(tmp_path: Path) -> None:
         make_phantom(rng, (16, 24, 24), num_classes=8, num_instances=4)
     with pytest.raises(PasegError, match="got num_train=0, num_test=1"):
         write_phantom_dataset(tmp_path / "new", num_train=0, num_test=1)
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(PasegError, match="exists and is not an empty folder"):
         write_phantom_dataset(tmp_path, num_train=1, num_test=0)

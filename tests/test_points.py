@@ -70,6 +70,24 @@ def test_points_on_the_border_are_not_certain_background():
     assert place_on_grid(instance(background=faces), GRID, {"tumor": 1}).background.tolist() == [[1, 8, 9]]
 
 
+def test_ends_of_the_target_lie_inside_the_faces_beside_their_points():
+    placed = place_on_grid(instance(), GRID, {"tumor": 1})
+    # The box is 2..7, 4..13, 5..19; clicks are one to three voxels outside, so an end is one voxel further in.
+    assert placed.extremes.tolist() == [[3, 8, 9], [6, 8, 9], [5, 5, 9], [5, 12, 9], [5, 8, 6], [5, 8, 18]]
+
+
+def test_ends_at_the_image_border_are_on_it():
+    faces = [[0, 8, 9], [9, 8, 9], *FACES[2:]]
+    extremes = place_on_grid(instance(background=faces), GRID, {"tumor": 1}).extremes
+    assert extremes[:2].tolist() == [[0, 8, 9], [9, 8, 9]]
+
+
+def test_corners_of_a_box_say_nothing_of_where_the_target_ends():
+    placed = place_on_grid(instance(background=[[1, 3, 4], [8, 14, 20]]), GRID, {"tumor": 1})
+    assert placed.box == place_on_grid(instance(), GRID, {"tumor": 1}).box
+    assert placed.extremes.shape == (0, 3)
+
+
 @pytest.mark.parametrize(
     ("bad", "message"),
     [

@@ -3,9 +3,11 @@ import pytest
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points import VoxelInstance
-from nnunet_paseg.seeds import SeedParameters, expand_points
+from nnunet_paseg.seed_rules import SeedParameters
+from nnunet_paseg.seeds import expand_points
 
 BOX = (slice(2, 9), slice(2, 9), slice(2, 9))
+PAPER = SeedParameters(rule="paper")
 
 
 def target(label=1, foreground=((5, 5, 5),), box=BOX):
@@ -14,7 +16,7 @@ def target(label=1, foreground=((5, 5, 5),), box=BOX):
 
 def test_seeds_unlabelled_and_background_of_one_target():
     # A constant image makes every step cost the same per millimetre: seeds are a ball around the point.
-    labels = expand_points(np.zeros((1, 12, 12, 12)), [target()], spacing_mm=(1, 1, 1), num_classes=1)
+    labels = expand_points(np.zeros((1, 12, 12, 12)), [target()], spacing_mm=(1, 1, 1), num_classes=1, parameters=PAPER)
     outside = np.ones(labels.shape, dtype=bool)
     outside[BOX] = False
     assert (labels[outside] == 0).all()
@@ -29,7 +31,7 @@ def test_seeds_stop_at_an_edge():
     image = np.zeros((1, 12, 12, 12))
     image[..., 7:] = 1000.0
     labels = expand_points(
-        image, [target()], spacing_mm=(1, 1, 1), num_classes=1, parameters=SeedParameters(threshold=0.5)
+        image, [target()], spacing_mm=(1, 1, 1), num_classes=1, parameters=SeedParameters(rule="paper", threshold=0.5)
     )
     assert (labels[..., 3:7] == 1).any()
     assert not (labels[..., 7:] == 1).any()
@@ -40,7 +42,11 @@ def test_a_larger_threshold_gives_more_seeds():
     counts = [
         (
             expand_points(
-                image, [target()], spacing_mm=(1, 1, 1), num_classes=1, parameters=SeedParameters(threshold=t)
+                image,
+                [target()],
+                spacing_mm=(1, 1, 1),
+                num_classes=1,
+                parameters=SeedParameters(rule="paper", threshold=t),
             )
             == 1
         ).sum()
@@ -57,6 +63,7 @@ def test_several_instances_and_classes_unite():
         [target(), target(2, ((14, 4, 4),), far), target(1, ((14, 4, 4),), far)],
         spacing_mm=(1, 1, 1),
         num_classes=2,
+        parameters=PAPER,
     )
     assert set(np.unique(labels)) == {0, 1, 2, 3}
     assert labels[5, 5, 5] == 1
@@ -66,7 +73,7 @@ def test_several_instances_and_classes_unite():
 
 
 def test_a_voxel_of_two_classes_goes_to_the_relatively_nearer_one():
-    parameters = SeedParameters(threshold=1.0)
+    parameters = SeedParameters(rule="paper", threshold=1.0)
     left, right = target(1, ((5, 5, 3),)), target(2, ((5, 5, 7),))
     for order in ([left, right], [right, left]):
         labels = expand_points(
@@ -80,7 +87,7 @@ def test_background_points_inside_a_box_stay_background():
     marked = VoxelInstance(1, np.array([[5, 5, 5]]), BOX, np.array([[5, 5, 6], [3, 3, 3], [7, 7, 7]]))
     other = target(2, ((7, 7, 7),), (slice(6, 9),) * 3)
     for order in ([marked, other], [other, marked]):
-        labels = expand_points(np.zeros((1, 12, 12, 12)), order, spacing_mm=(1, 1, 1), num_classes=2)
+        labels = expand_points(np.zeros((1, 12, 12, 12)), order, spacing_mm=(1, 1, 1), num_classes=2, parameters=PAPER)
         # In no other box: background, even one that is a neighbour of the foreground point.
         assert labels[5, 5, 6] == labels[3, 3, 3] == 0
         assert labels[5, 5, 4] == 1
@@ -99,7 +106,21 @@ def test_an_image_with_nan_inside_a_box_is_refused():
         expand_points(image, [target()], spacing_mm=(1, 1, 1), num_classes=1)
 
 
-@pytest.mark.parametrize("threshold", [0.0, -1.0, 1.5])
-def test_a_threshold_that_is_no_fraction_is_refused(threshold):
-    with pytest.raises(PasegError, match=rf"in \(0, 1\]: got {threshold}"):
-        SeedParameters(threshold=threshold)
+def test_far_from_the_foreground_point_is_background_unless_another_box_leaves_it_open():
+    image = np.random.default_rng(0).normal(0, 1, (1, 12, 12, 12))
+    alone = expand_points(image, [target()], spacing_mm=(1, 1, 1), num_classes=1)
+    inside = alone[BOX]
+    assert inside.size == 343
+    assert (inside == 1).any()
+    assert min((inside == 0).sum(), (inside == 2).sum()) > 50
+    far = np.argwhere(alone == 0)
+    corner = np.array([2, 2, 2])
+    assert (far == corner).all(axis=1).any()
+    # A second target around that corner: its own seeds and open voxels win over the first one's background.
+    small = target(1, ((3, 3, 3),), (slice(1, 6),) * 3)
+    both = expand_points(image, [target(), small], spacing_mm=(1, 1, 1), num_classes=1)
+    assert both[3, 3, 3] == 1
+    for order in ([target(), small], [small, target()]):
+        assert (expand_points(image, order, spacing_mm=(1, 1, 1), num_classes=1) == both).all()
+    alone_small = expand_points(image, [small], spacing_mm=(1, 1, 1), num_classes=1)
+    assert ((both == 0) == ((alone == 0) & (alone_small == 0))).all()

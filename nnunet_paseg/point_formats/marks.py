@@ -70,16 +70,17 @@ class Box:
         """Whether a world position lies in the box."""
         return bool((np.abs((position - self.centre) @ self.axes) <= self.size_mm / 2 + 1e-6).all())
 
-    def faces(self, grid: Grid) -> FloatArray:
-        """Six background points, in the first planes of voxels on or outside the box (oblique: its bounding box).
+    def corners(self, grid: Grid) -> FloatArray:
+        """Two opposite corners, in the first planes of voxels on or outside the box (oblique: its bounding box).
 
-        Where the box reaches beyond the image, the point lies on the image's border.
+        Where the box reaches beyond the image, the corner lies on the image's border. Points on the faces would say
+        more than a drawn box does: that the target ends beside them.
 
         Args:
             grid: the image's grid.
 
         Returns:
-            (6, 3) world LPS millimetres.
+            (2, 3) world LPS millimetres.
         """
         corners = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)]) * self.size_mm
         index = grid.to_indices(self.centre + corners @ self.axes.T)
@@ -89,10 +90,7 @@ class Box:
         if ((high < 0) | (low > last)).any():
             raise PasegError(f"{self} lies outside the image. Are LPS and RAS swapped, or is it another image's?")
         low, high = np.clip(low, 0, last), np.clip(high, 0, last)
-        points = np.repeat(np.rint((low + high) / 2)[None], 6, axis=0)
-        points[[0, 1, 2], [0, 1, 2]] = low
-        points[[3, 4, 5], [0, 1, 2]] = high
-        return grid.to_world(points)
+        return grid.to_world(np.stack([low, high]))
 
 
 @dataclass

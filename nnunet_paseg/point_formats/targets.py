@@ -42,7 +42,7 @@ def find_targets(markings: Markings, grid: Grid, class_names: Sequence[str], *, 
             Instance(
                 class_name or _only(class_names, str(box)),
                 positions_of(foreground),
-                np.concatenate([box.faces(grid), positions_of(background)]),
+                np.concatenate([box.corners(grid), positions_of(background)]),
             )
         )
     return instances + [

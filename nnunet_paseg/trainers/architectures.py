@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
-from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
+from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import nn
 
 PLAIN = "dynamic_network_architectures.architectures.unet.PlainConvUNet"
 RESIDUAL = "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet"
 
 
-def auxiliary_network(
-    configuration: ConfigurationManager, input_channels: int, output_channels: int, deep_supervision: bool
-) -> nn.Module:
-    """Network for cross teaching: a residual encoder where the plans say plain, and the reverse.
+def auxiliary_architecture(name: str, arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Class and arguments for cross teaching: a residual encoder where the plans say plain, or the reverse.
 
     Stages, strides, features and decoder are those of the plans. A residual block has two convolutions, so both
     families cost about the same: one block replaces two plain convolutions, and two plain convolutions replace
     however many blocks.
+
+    Args:
+        name: class of the plans' network.
+        arguments: its arguments in the plans; left as they are.
+
+    Raises:
+        NotImplementedError: an architecture that is neither.
+    """
+    arguments = dict(arguments)
+    family = name.rsplit(".", 1)[-1]
+    if family == "PlainConvUNet":
+        convolutions = arguments.pop("n_conv_per_stage")
+        convolutions = [convolutions] * arguments["n_stages"] if isinstance(convolutions, int) else convolutions
+        arguments["n_blocks_per_stage"] = [max(1, number // 2) for number in convolutions]
+        return RESIDUAL, arguments
+    if family == "ResidualEncoderUNet":
+        arguments.pop("n_blocks_per_stage")
+        arguments["n_conv_per_stage"] = [2] * arguments["n_stages"]
+        return PLAIN, arguments
+    raise NotImplementedError(
+        f"No auxiliary network for the architecture {name}: plan the dataset with nnU-Net's default or a ResEnc "
+        "planner."
+    )
+
+
+def auxiliary_network(
+    configuration: ConfigurationManager, input_channels: int, output_channels: int, deep_supervision: bool
+) -> nn.Module:
+    """Network for cross teaching, of :func:`auxiliary_architecture`.
 
     Args:
         configuration: the plans' configuration.
@@ -26,30 +59,38 @@ def auxiliary_network(
         deep_supervision: whether the decoder returns all resolutions in training.
 
     Raises:
-        NotImplementedError: an architecture that is neither.
+        NotImplementedError: the plans' architecture is of neither family.
     """
-    arguments = dict(configuration.network_arch_init_kwargs)
-    family = configuration.network_arch_class_name.rsplit(".", 1)[-1]
-    if family == "PlainConvUNet":
-        convolutions = arguments.pop("n_conv_per_stage")
-        convolutions = [convolutions] * arguments["n_stages"] if isinstance(convolutions, int) else convolutions
-        arguments["n_blocks_per_stage"] = [max(1, number // 2) for number in convolutions]
-        other = RESIDUAL
-    elif family == "ResidualEncoderUNet":
-        arguments.pop("n_blocks_per_stage")
-        arguments["n_conv_per_stage"] = [2] * arguments["n_stages"]
-        other = PLAIN
-    else:
-        raise NotImplementedError(
-            f"No auxiliary network for the architecture {configuration.network_arch_class_name}: plan the dataset with "
-            "nnU-Net's default or a ResEnc planner."
-        )
     return get_network_from_plans(
-        other,
-        arguments,
+        *auxiliary_architecture(configuration.network_arch_class_name, configuration.network_arch_init_kwargs),
         configuration.network_arch_init_kwargs_req_import,
         input_channels,
         output_channels,
         allow_init=True,
         deep_supervision=deep_supervision,
     )
+
+
+def auxiliary_plans(plans: dict[str, Any], configuration: str, name: str) -> dict[str, Any]:
+    """Plans under another name in which a configuration's network is the auxiliary one.
+
+    Raises:
+        NotImplementedError: the plans' architecture is of neither family.
+    """
+    planned = PlansManager(plans).get_configuration(configuration).configuration["architecture"]
+    network, arguments = auxiliary_architecture(planned["network_class_name"], planned["arch_kwargs"])
+    architecture = {**planned, "network_class_name": network, "arch_kwargs": arguments}
+    configurations = plans["configurations"]
+    changed = {**configurations, configuration: {**configurations[configuration], "architecture": architecture}}
+    return {**plans, "plans_name": name, "configurations": changed}
+
+
+def weight_shapes(plans: dict[str, Any], configuration: str, dataset: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every weight of the network that stock nnU-Net builds for these plans and dataset.json."""
+    manager = PlansManager(plans)
+    chosen = manager.get_configuration(configuration)
+    channels = determine_num_input_channels(manager, chosen, dataset)
+    heads = manager.get_label_manager(dataset).num_segmentation_heads
+    with torch.device("meta"):  # shapes without memory
+        network = nnUNetTrainer.build_network_architecture(manager, chosen, channels, heads, False)
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,7 +19,8 @@ class CrossTeachingLoss(nn.Module):
     """(1 - l) (Dice + CE) on a student's own pseudo labels + l KD from the other's teacher (PA-Seg, equation 11).
 
     ``teacher_logits`` and ``valid`` are set before every training step; without them the loss is nnU-Net's alone, as in
-    validation. The latest value of every term stands in ``terms``.
+    validation. Without logits, while the other teacher is a label map, there is no distillation. The latest value of
+    every term stands in ``terms``.
     """
 
     def __init__(self, supervised: nn.Module, trainer: PASegStage2Trainer) -> None:
@@ -34,7 +36,10 @@ class CrossTeachingLoss(nn.Module):
     ) -> torch.Tensor:
         """The weighted sum; ``output`` and ``target`` as nnU-Net passes them."""
         supervised: torch.Tensor = self.supervised(output, target)
+        if self.valid is None:
+            return supervised
         if self.teacher_logits is None:
+            self.terms = {"supervised": supervised.detach()}
             return supervised
         finest = output[0] if isinstance(output, list | tuple) else output
         share = self.trainer.distillation_weight
@@ -45,13 +50,43 @@ class CrossTeachingLoss(nn.Module):
         return (1 - share) * supervised + share * distillation
 
 
+def ask(
+    teachers: Sequence[nn.Module], image: torch.Tensor, labels: torch.Tensor, map_folders: Sequence[str | None]
+) -> tuple[list[torch.Tensor | None], list[torch.Tensor]]:
+    """What the teachers say of a batch, or the label maps that stand in for them.
+
+    Args:
+        teachers: of the primary and of the auxiliary student.
+        image: (b, c, *spatial).
+        labels: the annotator's labels, then one channel for every folder of label maps, (b, 1 + maps, *spatial).
+        map_folders: the folder of the label maps that stand in for each teacher, or None.
+
+    Returns:
+        Their logits, None where a label map stands in; and their decisions (b, 1, *spatial).
+    """
+    channels = [None, *(folder for folder in dict.fromkeys(map_folders) if folder is not None)]
+    logits: list[torch.Tensor | None] = []
+    decisions = []
+    for teacher, folder in zip(teachers, map_folders, strict=True):
+        if folder is None:
+            said = teacher(image)
+            logits.append(said)
+            # The argmax; torch's own takes ten times as long along this axis on a CPU.
+            decisions.append(said.max(dim=1, keepdim=True).indices.to(labels.dtype))
+        else:
+            channel = channels.index(folder)
+            logits.append(None)
+            decisions.append(labels[:, channel : channel + 1])
+    return logits, decisions
+
+
 def pseudo_labels(
-    logits: torch.Tensor, targets: list[torch.Tensor], valid: torch.Tensor, ignore_label: int, *, keep_certain: bool
+    decision: torch.Tensor, targets: list[torch.Tensor], valid: torch.Tensor, ignore_label: int, *, keep_certain: bool
 ) -> list[torch.Tensor]:
     """A teacher's decision where the annotator said nothing, or everywhere.
 
     Args:
-        logits: (b, c, *spatial) of the teacher.
+        decision: (b, 1, *spatial), the teacher's labels.
         targets: what the annotator said, finest first, (b, 1, *spatial).
         valid: (b, 1, *spatial), False in padding, which stays ignored, and in air, which stays background.
         ignore_label: of unlabelled voxels and of padding.
@@ -60,7 +95,6 @@ def pseudo_labels(
     Returns:
         Labels of the targets' sizes and dtype.
     """
-    decision = logits.argmax(dim=1, keepdim=True).to(targets[0].dtype)
     unknown = targets[0] == ignore_label if keep_certain else torch.ones_like(valid)
     labels = torch.where(unknown & valid, decision, targets[0])
     # As nnU-Net makes its own coarse targets; nearest-exact needs a floating point image.

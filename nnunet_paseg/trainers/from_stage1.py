@@ -6,10 +6,11 @@ from typing import Any
 
 from batchgenerators.utilities.file_and_folder_operations import isfile, join
 from nnunetv2.paths import nnUNet_results
-from torch import nn
+from torch import distributed, nn
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.trainers.checks import check_stage1, check_weights
+from nnunet_paseg.trainers.label_maps import FOLDER
 from nnunet_paseg.trainers.resume import read_checkpoint
 
 
@@ -51,7 +52,8 @@ def stage1_checkpoint(stage2: Any, name: str) -> str:
             return file
     raise PasegError(
         f"Stage 2 starts from stage 1, and {file} is missing. Train it first, or continue it with --c:\n"
-        f"    {stage1_command(stage2, name)}"
+        f"    {stage1_command(stage2, name)}\n"
+        f"Or start from label maps of another origin: put them into nnUNet_raw/{plans.dataset_name}/{FOLDER}."
     )
 
 
@@ -59,6 +61,8 @@ def stage1_command(stage2: Any, name: str) -> str:
     """The command that trains the stage 1 to start from."""
     task = f"{stage2.plans_manager.dataset_name} {stage2.configuration_name} {stage2.fold}"
     device = "" if stage2.device.type == "cuda" else f" -device {stage2.device.type}"
+    if stage2.is_ddp:
+        device = f" -num_gpus {distributed.get_world_size()}"
     return f"nnUNetv2_train {task} -tr {name}{_variant(stage2)} -p {stage2.plans_manager.plans_name}{device}"
 
 

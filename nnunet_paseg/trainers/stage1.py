@@ -116,7 +116,7 @@ class PASegStage1Trainer(PASegTrainer):
         self.mcrf_sigma_space = 6.0
         self.mcrf_sigma_intensity = 0.1
         self.mcrf_channels: tuple[int, ...] | None = None
-        self.vm_weight = 0.5
+        self.vm_weight = 0.1
         self.vm_normalisation: Literal["class", "voxels"] = "class"
         self.ramp_fraction = 0.5
 

@@ -24,7 +24,7 @@ def test_round_trip(tmp_path_factory, written):
 
 def test_the_header_says_what_the_columns_hold(tmp_path):
     write_csv([Instance("tumor", np.array([[1.5, -2, 3]]), np.zeros((0, 3)))], tmp_path / "case.csv")
-    assert (tmp_path / "case.csv").read_text().splitlines() == [
+    assert (tmp_path / "case.csv").read_text(encoding="utf-8").splitlines() == [
         "class,instance,role,x_lps_mm,y_lps_mm,z_lps_mm",
         "tumor,1,foreground,1.5000,-2.0000,3.0000",
     ]
@@ -42,6 +42,6 @@ def test_the_header_says_what_the_columns_hold(tmp_path):
 )
 def test_bad_files_are_refused(tmp_path, lines, message):
     path = tmp_path / "case.csv"
-    path.write_text("\n".join(lines))
+    path.write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(PasegError, match=message):
         read_csv(path)

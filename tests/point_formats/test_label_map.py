@@ -134,7 +134,7 @@ def test_named_values_of_itk_snap(image, tmp_path):
     grid = Grid.from_image(image)
     with pytest.raises(PasegError, match=r"names no class, and the dataset has 2 \(tumor, edema\).*labels\.txt"):
         read_points(tmp_path / "case.nii.gz", grid, ["tumor", "edema"])
-    (tmp_path / "labels.txt").write_text(DESCRIPTIONS)
+    (tmp_path / "labels.txt").write_text(DESCRIPTIONS, encoding="utf-8")
     first, second = read_points(tmp_path / "case.nii.gz", grid, ["tumor", "edema"])
     assert (first.class_name, second.class_name) == ("tumor", "edema")
     assert grid.to_voxels(first.foreground).tolist() == [[5, 5, 5]]
@@ -144,6 +144,6 @@ def test_named_values_of_itk_snap(image, tmp_path):
     save(values, image, tmp_path / "case.nii.gz")
     with pytest.raises(PasegError, match=r"case\.nii\.gz holds the value 9, which .*labels\.txt does not name"):
         read_points(tmp_path / "case.nii.gz", grid, ["tumor", "edema"])
-    (tmp_path / "labels.txt").write_text("tumor\nedema\n")
+    (tmp_path / "labels.txt").write_text("tumor\nedema\n", encoding="utf-8")
     with pytest.raises(PasegError, match=r"labels\.txt holds no label descriptions"):
         read_points(tmp_path / "case.nii.gz", grid, ["tumor", "edema"])

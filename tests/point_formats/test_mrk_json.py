@@ -113,7 +113,7 @@ def test_bad_markups_are_refused(tmp_path, markup, message):
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"markups": [1]}', json.dumps({"points": []})])
 def test_other_json_is_refused(tmp_path, content):
-    (tmp_path / "a.mrk.json").write_text(content)
+    (tmp_path / "a.mrk.json").write_text(content, encoding="utf-8")
     with pytest.raises(
         PasegError, match=r"a\.mrk\.json is no markups file \(.*\): save the points from 3D Slicer again"
     ):

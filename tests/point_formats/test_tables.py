@@ -19,7 +19,7 @@ COLUMNS = f"# columns = {writers.FCSV_COLUMNS}"
 def test_fcsv_coordinate_systems(tmp_path, system):
     flip = 1 if system in ("LPS", "1") else writers.RAS
     path = tmp_path / "a.fcsv"
-    path.write_text(f'# CoordinateSystem = {system}\n{COLUMNS}\n1,1,2,3,0,0,0,1,1,1,0,"a, b",,\n')
+    path.write_text(f'# CoordinateSystem = {system}\n{COLUMNS}\n1,1,2,3,0,0,0,1,1,1,0,"a, b",,\n', encoding="utf-8")
     (mark,) = read_fcsv(path).marks
     assert mark.position.tolist() == (np.array([1, 2, 3]) * flip).tolist()
     assert mark.label == "a, b"
@@ -41,14 +41,14 @@ def test_napari_names_and_axes(tmp_path):
     header = ["index", "axis-0", "axis-1", "axis-2", "role", "instance", "class"]
     lines = [[0, 5, 8, 9, "fg", 2, "tumor"], [1, 1.4, 2, 3, "bg", 2, "tumor"], [2, 1, 2, 3, "", "3.0", ""]]
     path = writers.save_table(tmp_path / "a.csv", header, lines)
-    (tmp_path / "axes.txt").write_text("KJI\n")
+    (tmp_path / "axes.txt").write_text("KJI\n", encoding="utf-8")
     marks = read_napari(path, GRID).marks
     assert [mark.label for mark in marks] == ["tumor 2 fg", "tumor 2 bg", "points 3"]
     np.testing.assert_allclose(marks[1].position, [5 + 3, -7 + 2 * 2, 11 + 3 * 1.4])
     # What a file's own name says goes before what the folder says.
     marks = read_napari(path.rename(tmp_path / "a.ijk.csv"), GRID).marks
     np.testing.assert_allclose(marks[0].position, [5 + 5, -7 + 2 * 8, 11 + 3 * 9])
-    (tmp_path / "axes.txt").write_text("xyz")
+    (tmp_path / "axes.txt").write_text("xyz", encoding="utf-8")
     path = writers.save_napari(tmp_path / "b.csv", [[1, 2, 3]])
     with pytest.raises(PasegError, match=r"axes\.txt says 'xyz': it must hold one word, ijk or kji"):
         read_napari(path, GRID)

@@ -93,8 +93,8 @@ def test_boxes_take_the_points_inside():
     points = [Mark(np.array([m, m, m + n], dtype=float), "F-1", "F", "") for m in (20, 10) for n in (0, 1)]
     found = targets(*points, boxes=[box((10, 10, 10), "R"), box((20, 20, 20), "R_1")])
     assert found == [
-        ("tumor", [[10, 10, 10], [10, 10, 11]], 6),
-        ("tumor", [[20, 20, 20], [20, 20, 21]], 6),
+        ("tumor", [[10, 10, 10], [10, 10, 11]], 2),
+        ("tumor", [[20, 20, 20], [20, 20, 21]], 2),
     ]
 
 
@@ -103,14 +103,14 @@ def test_a_box_names_its_points():
     found = targets(
         *points, *seven(20, ["tumor", *[""] * 6]), classes=("tumor", "edema"), boxes=[box([10] * 3, "Edema")]
     )
-    assert found == [("edema", [[10] * 3], 7), ("tumor", [[20] * 3], 6)]
+    assert found == [("edema", [[10] * 3], 3), ("tumor", [[20] * 3], 6)]
 
 
-def test_faces_of_a_box_are_the_voxels_just_outside():
-    faces = GRID.to_voxels(Box(np.array([10.0, 10.5, 0]), np.eye(3), np.array([4, 5.2, 6]), "", "").faces(GRID))
+def test_corners_of_a_box_are_the_voxels_just_outside():
+    corners = GRID.to_voxels(Box(np.array([10.0, 10.5, 0]), np.eye(3), np.array([4, 5.2, 6]), "", "").corners(GRID))
     # z: -3..3, beyond the border; y: 7.9..13.1; x: 8..12, exactly at voxel centres.
-    assert faces.min(axis=0).tolist() == [0, 7, 8]
-    assert faces.max(axis=0).tolist() == [3, 14, 12]
+    assert corners.min(axis=0).tolist() == [0, 7, 8]
+    assert corners.max(axis=0).tolist() == [3, 14, 12]
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def roi(centre, size, orientation=(1, 0, 0, 0, 1, 0, 0, 0, 1), *, system="LPS", 
 
 
 def save_markups(path, *markups):
-    path.write_text(json.dumps({"@schema": "markups-schema-v1.0.3.json#", "markups": list(markups)}))
+    path.write_text(json.dumps({"@schema": "markups-schema-v1.0.3.json#", "markups": list(markups)}), encoding="utf-8")
     return path
 
 
@@ -55,7 +55,7 @@ def save_fcsv(path, positions, labels=None, *, system="LPS"):
 
 
 def save_table(path, header, lines):
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",")
         writer.writerows([header, *lines])
     return path

@@ -64,9 +64,9 @@ def make_trainer(workspace, monkeypatch):
     folder = workspace.preprocessed / DATASET
 
     def make(cls, *, fold="all", configuration="3d_fullres", plans=None, **changes):
-        plans = plans or json.loads((folder / f"{PLANS}.json").read_text())
+        plans = plans or json.loads((folder / f"{PLANS}.json").read_text(encoding="utf-8"))
         plans["continue_training"] = False
-        dataset_json = {**json.loads((folder / "dataset.json").read_text()), **changes}
+        dataset_json = {**json.loads((folder / "dataset.json").read_text(encoding="utf-8")), **changes}
         trainer = cls(plans, configuration, fold, dataset_json, torch.device("cpu"))
         trainer.num_iterations_per_epoch = 2
         trainer.num_val_iterations_per_epoch = 1
@@ -85,8 +85,8 @@ def preprocess(workspace, monkeypatch):
     made = []
 
     def make(cases, **changes):
-        plans = json.loads((folder / f"{PLANS}.json").read_text())
-        dataset_json = json.loads((folder / "dataset.json").read_text())
+        plans = json.loads((folder / f"{PLANS}.json").read_text(encoding="utf-8"))
+        dataset_json = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
         plans["plans_name"] = f"ownPlans{len(made)}"
         target = folder / f"{plans['plans_name']}_data"
         target.mkdir()

@@ -19,7 +19,7 @@ TRAINERS = [PASegStage1Trainer, PASegStage1AuxTrainer, PASegStage2Trainer]
 
 @pytest.fixture
 def plans(workspace):
-    return json.loads((workspace.preprocessed / DATASET / f"{PLANS}.json").read_text())
+    return json.loads((workspace.preprocessed / DATASET / f"{PLANS}.json").read_text(encoding="utf-8"))
 
 
 def step(trainer, batch=None):

@@ -16,7 +16,7 @@ from tests.trainers.conftest import DATASET, PLANS
 
 pytestmark = pytest.mark.slow
 
-SHORT = "_4epochs_2iterations"
+SHORT = "_8epochs_2iterations"
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,9 @@ def shell(workspace):
     environment = {**os.environ, **workspace.environment(), "PYTHONUNBUFFERED": "1"}
 
     def run(line, *, check=True):
-        result = subprocess.run(shlex.split(line), env=environment, capture_output=True, text=True, check=False)
+        result = subprocess.run(
+            shlex.split(line), env=environment, capture_output=True, text=True, check=False, encoding="utf-8"
+        )
         if check:
             assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
         return result
@@ -55,12 +57,13 @@ def test_both_stages_a_kill_and_a_prediction(shell, workspace, tmp_path):
         output = shell(train(stage + SHORT)).stdout
         assert "'mcrf'" in output
         assert "Mean Validation Dice" in output
+        assert not (folder_of(workspace, stage + SHORT) / "checkpoint_best.pth").exists(), "chosen by seeds"
     # Killed after its first checkpoint, stage 2 goes on from there and does not start again.
     stage2 = f"PASegStage2Trainer{SHORT}"
     process = subprocess.Popen(
         shlex.split(train(stage2)), env=shell.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    checkpoint = folder_of(workspace, stage2) / "checkpoint_best.pth"
+    checkpoint = folder_of(workspace, stage2) / "checkpoint_latest.pth"
     deadline = time.monotonic() + 300
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -102,7 +102,7 @@ def test_a_kill_while_saving_leaves_the_old_file(tmp_path, monkeypatch):
 
 def test_checkpoints_of_an_earlier_training_are_put_aside(tmp_path):
     for name in CHECKPOINTS[:2]:
-        (tmp_path / name).write_text(name)
+        (tmp_path / name).write_text(name, encoding="utf-8")
     assert put_aside(str(tmp_path)) == ["previous_checkpoint_final.pth", "previous_checkpoint_latest.pth"]
     assert {path.name for path in tmp_path.iterdir()} == {
         "previous_checkpoint_final.pth",

@@ -7,6 +7,7 @@ import torch
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.losses import distillation_loss
 from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PASegStage2Trainer, trainer_class
+from nnunet_paseg.trainers.cross_teaching import ask
 from tests.trainers.test_stage1 import batch_of
 
 IGNORE = 3
@@ -42,13 +43,32 @@ def test_two_students_of_two_families_and_a_teacher_of_each(trainer):
 def test_pseudo_labels_keep_what_the_annotator_said(trainer):
     target = torch.tensor([0, 1, 2, 3, 3, 3], dtype=torch.int16).reshape(1, 1, 1, 1, 6)
     valid = torch.tensor([1, 1, 1, 1, 1, 0], dtype=torch.bool).reshape(1, 1, 1, 1, 6)
-    logits = torch.nn.functional.one_hot(torch.tensor([1, 2, 0, 2, 1, 1]), 3).float().T.reshape(1, 3, 1, 1, 6)
-    fine, coarse = trainer.pseudo_labels(logits, [target, target[..., ::2]], valid)
+    decision = torch.tensor([1, 2, 0, 2, 1, 1], dtype=torch.int16).reshape(1, 1, 1, 1, 6)
+    fine, coarse = trainer.pseudo_labels(decision, [target, target[..., ::2]], valid)
     assert fine.flatten().tolist() == [0, 1, 2, 2, 1, IGNORE]
     assert fine.dtype == target.dtype
     assert coarse.flatten().tolist() == [1, 2, IGNORE]
     trainer.keep_certain = False
-    assert trainer.pseudo_labels(logits, [target], valid)[0].flatten().tolist() == [1, 2, 0, 2, 1, IGNORE]
+    assert trainer.pseudo_labels(decision, [target], valid)[0].flatten().tolist() == [1, 2, 0, 2, 1, IGNORE]
+
+
+def test_teachers_and_the_label_maps_that_stand_in_for_them(trainer):
+    image = torch.randn(2, 1, *trainer.configuration_manager.patch_size)
+    labels = torch.randint(0, 4, (2, 3, *image.shape[2:]), dtype=torch.int16)
+    with torch.no_grad():
+        first, second = (teacher(image) for teacher in trainer.teachers)
+        for folders, channels in (
+            ((None, None), (None, None)),
+            (("maps", "maps"), (1, 1)),
+            (("maps", "others"), (1, 2)),
+            ((None, "maps"), (None, 1)),
+        ):
+            logits, decisions = ask(trainer.teachers, image, labels, folders)
+            for found, decided, said, channel in zip(logits, decisions, (first, second), channels, strict=True):
+                assert (found is None) == (channel is not None)
+                expected = said.argmax(1, keepdim=True) if channel is None else labels[:, channel : channel + 1]
+                assert torch.equal(decided, expected.to(labels.dtype))
+                assert found is None or torch.equal(found, said)
 
 
 def test_the_loss_mixes_supervision_and_distillation(trainer):
@@ -91,7 +111,9 @@ def test_each_student_learns_from_its_own_labels_and_from_the_other_teacher(trai
     trainer.train_step(batch)
     for (logits, labels), own, other in zip(seen, said, said[::-1], strict=True):
         torch.testing.assert_close(logits, other)
-        torch.testing.assert_close(labels, trainer.pseudo_labels(own, targets, valid)[0])
+        torch.testing.assert_close(
+            labels, trainer.pseudo_labels(own.argmax(1, keepdim=True).to(labels.dtype), targets, valid)[0]
+        )
 
 
 def test_teachers_are_renewed_at_every_interval(trainer):

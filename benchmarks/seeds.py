@@ -1,0 +1,180 @@
+"""How good the expanded seeds are, on densely labelled images: precision and recall inside the targets' boxes.
+
+Seven points are simulated on every mask, every rule expands the same points, and the masks say which seeds are right.
+No network is involved.
+
+Example:
+    python benchmarks/seeds.py DATA
+DATA holds dense nnU-Net raw datasets (imagesTr, labelsTr, dataset.json), such as Dataset004_Hippocampus.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import astuple, dataclass, fields
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from nnunet_paseg.files import moved_into_place, read_array
+from nnunet_paseg.geodesic import geodesic_distance
+from nnunet_paseg.points import Grid, VoxelInstance, place_on_grid
+from nnunet_paseg.seed_rules import THRESHOLDS, BoxSeeds, SeedParameters, box_seeds, normalised
+from nnunet_paseg.simulate import simulate_points
+
+RESULTS = Path(__file__).resolve().parent / "results"
+Voxels = npt.NDArray[np.integer]
+Expand = Callable[[npt.NDArray[np.floating], Voxels, Voxels, tuple[float, float, float]], BoxSeeds]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One target expanded by one rule; shares of the box, precision and recall against the mask."""
+
+    dataset: str
+    case: str
+    label: int
+    rule: str
+    fill: float
+    precision: float
+    recall: float
+    background_share: float
+    background_precision: float
+
+
+def by_parameters(parameters: SeedParameters) -> Expand:
+    """The package's own expansion."""
+    return lambda image, points, ends, spacing: box_seeds(
+        image, points, ends, spacing_mm=spacing, parameters=parameters
+    )
+
+
+def without_extremes(image: npt.NDArray[np.floating], points: Voxels, _: Voxels, spacing: object) -> BoxSeeds:
+    """The adaptive rule for a drawn box: nothing is known of where the target touches it."""
+    return box_seeds(image, points, points[:0], spacing_mm=(1.0, 1.0, 1.0), parameters=SeedParameters())
+
+
+def without_shape(image: npt.NDArray[np.floating], points: Voxels, _: Voxels, spacing: object) -> BoxSeeds:
+    """Neither the ends nor the box's shape: normalised intensities and box edges of length 1 only."""
+    marked = np.zeros(image.shape[1:], dtype=bool)
+    marked[tuple(points.T)] = True
+    shape: tuple[int, ...] = marked.shape
+    distance = geodesic_distance(normalised(image), marked, spacing_mm=[1 / size for size in shape])
+    relative = distance / max(float(np.median(distance)), 1e-12)
+    return BoxSeeds(relative, relative < THRESHOLDS["adaptive"], relative > 1.2)
+
+
+RULES: dict[str, Expand] = {
+    "paper, threshold 0.2": by_parameters(SeedParameters(rule="paper")),
+    "paper, threshold 0.3": by_parameters(SeedParameters(rule="paper", threshold=0.3)),
+    "adaptive, no ends, no shape": without_shape,
+    "adaptive, no ends": without_extremes,
+    "adaptive, threshold 0.1": by_parameters(SeedParameters(threshold=0.1)),
+    "adaptive (default: 0.15, 1.2)": by_parameters(SeedParameters()),
+    "adaptive, threshold 0.2": by_parameters(SeedParameters(threshold=0.2)),
+    "adaptive, background 1.0": by_parameters(SeedParameters(background=1.0)),
+}
+
+
+def measure(dataset: str, merge: bool, image_file: Path, mask_file: Path) -> list[Row]:
+    """All rules on every target of one case."""
+    image, mask, grid = read_array(image_file).astype(np.float32), read_array(mask_file), Grid.from_file(image_file)
+    mask = (mask > 0).astype(np.uint8) if merge else mask
+    names = {str(label): int(label) for label in np.unique(mask) if label}
+    rows = []
+    for instance in simulate_points(mask, grid, names, np.random.default_rng(0)):
+        placed = place_on_grid(instance, grid, names)
+        rows += [
+            compare(dataset, image_file, name, expand, image, mask, grid, placed) for name, expand in RULES.items()
+        ]
+    return rows
+
+
+def compare(
+    dataset: str,
+    image_file: Path,
+    name: str,
+    expand: Expand,
+    image: npt.NDArray[np.float32],
+    mask: npt.NDArray[np.integer],
+    grid: Grid,
+    instance: VoxelInstance,
+) -> Row:
+    """One rule on one target."""
+    start = np.array([side.start for side in instance.box])
+    seeds = expand(image[instance.box][None], instance.foreground - start, instance.extremes - start, grid.spacing_mm)
+    truth = mask[instance.box] == instance.label
+    background = seeds.background.sum()
+    return Row(
+        dataset=dataset,
+        case=image_file.name.removesuffix("_0000.nii.gz"),
+        label=instance.label,
+        rule=name,
+        fill=round(float(truth.mean()), 4),
+        precision=round(float((seeds.foreground & truth).sum() / seeds.foreground.sum()), 4),
+        recall=round(float((seeds.foreground & truth).sum() / truth.sum()), 4),
+        background_share=round(float(background / truth.size), 4),
+        background_precision=round(float((seeds.background & ~truth).sum() / background), 4) if background else 1.0,
+    )
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown, a line per dataset and rule: means over the targets, smallest precision in brackets."""
+    head = "dataset | rule | precision (worst target) | recall | background in the box | its precision (worst)"
+    lines = [f"| {head} |", "|---|---|---|---|---|---|"]
+    for dataset in dict.fromkeys(row.dataset for row in rows):
+        for rule in RULES:
+            chosen = [row for row in rows if (row.dataset, row.rule) == (dataset, rule)]
+            precision, recall, share, right = np.array(
+                [(row.precision, row.recall, row.background_share, row.background_precision) for row in chosen]
+            ).T
+            count = len(chosen)
+            background = f"{share.mean():.2f} | {right.mean():.3f} ({right.min():.2f})" if share.any() else "0 | "
+            lines.append(
+                f"| {dataset}, {count} targets | {rule} | {precision.mean():.3f} ({precision.min():.2f}) | "
+                f"{recall.mean():.3f} | {background} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure the datasets of a folder, and write seeds.csv and seeds.md."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder of dense datasets")
+    parser.add_argument("--max-cases", type=int, default=40, help="of a dataset (default: %(default)s)")
+    parser.add_argument("--num-processes", type=int, default=2, help="default: %(default)s")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results (default: %(default)s)")
+    arguments = parser.parse_args()
+    rows: list[Row] = []
+    for folder in sorted(path.parent for path in arguments.data.glob("*/dataset.json")):
+        classes = len(json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["labels"]) - 1
+        masks = sorted((folder / "labelsTr").glob("*.nii.gz"))[: arguments.max_cases]
+        images = [folder / "imagesTr" / mask.name.replace(".nii.gz", "_0000.nii.gz") for mask in masks]
+        short = folder.name.partition("_")[2]
+        # Touching classes as one target are another, harder shape.
+        for merge, name in ((False, short), (True, f"{short}, merged")) if classes == 2 else ((False, short),):
+            with ProcessPoolExecutor(arguments.num_processes) as pool:
+                results = pool.map(partial(measure, name, merge), images, masks)
+                for result in tqdm(results, total=len(masks), desc=name, unit="case"):
+                    rows += result
+    with (
+        moved_into_place(arguments.output / "seeds.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([field.name for field in fields(Row)])
+        writer.writerows(astuple(row) for row in rows)
+    with moved_into_place(arguments.output / "seeds.md") as temporary:
+        temporary.write_text(table(rows), encoding="utf-8")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""From the files of a case to its picture in a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from nnunet_paseg.report.annotation import RawDataset
+from nnunet_paseg.report.cases import ReportCase
+from nnunet_paseg.report.files import check_grid, read_image, read_labels
+from nnunet_paseg.report.pictures import CaseVolumes, case_picture
+
+
+def draw_case(case: ReportCase, dataset: RawDataset | None, labels: Mapping[str, int]) -> bytes:
+    """PNG file of a predicted case, with points and seeds if it is a training case of the dataset.
+
+    Raises:
+        PasegError: a file cannot be read, or lies on another grid than the image.
+    """
+    prediction = None if case.prediction is None else read_labels(case.prediction)
+    truth = None if case.truth is None else read_labels(case.truth)
+    volumes = _volumes(case.identifier, case.image, dataset, prediction, truth)
+    return case_picture(volumes, labels)
+
+
+def draw_training_case(case: str, dataset: RawDataset) -> bytes:
+    """PNG file of a training case's points and seeds.
+
+    Raises:
+        PasegError: a file cannot be read, or lies on another grid than the image.
+    """
+    return case_picture(_volumes(case, dataset.image(case), dataset), dataset.labels)
+
+
+def _volumes(
+    case: str,
+    image: Path,
+    dataset: RawDataset | None,
+    prediction: sitk.Image | None = None,
+    truth: sitk.Image | None = None,
+) -> CaseVolumes:
+    seeds = dataset.seeds(case) if dataset else None
+    if seeds is not None:
+        check_grid(seeds, image)
+    return CaseVolumes(
+        read_image(image),
+        prediction,
+        truth,
+        None if seeds is None else read_labels(seeds),
+        dataset.ignore if dataset else None,
+        dataset.points(case) if dataset else None,
+    )

@@ -1,0 +1,141 @@
+"""Which voxels of one target's box are seeds: the rule adapted to box and image, and the paper's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.geodesic import cheapest_path, geodesic_distance
+from nnunet_paseg.likely_volume import likely_volume
+
+Rule = Literal["adaptive", "paper"]
+THRESHOLDS: dict[Rule, float] = {"adaptive": 0.15, "paper": 0.2}
+
+TRUSTED_PATH = 0.6
+"""Part of the cheapest path to a clicked end of the target that is taken for target: its last part may leave it."""
+
+
+@dataclass(frozen=True)
+class SeedParameters:
+    """How points are expanded.
+
+    Attributes:
+        rule: ``adaptive`` (distances that do not depend on the scanner's scale, the voxel size or the size of the
+            target, weighted by the box's shape) or ``paper`` (PA-Seg, section III-A: raw intensities, millimetres).
+        threshold: foreground seeds lie nearer than this fraction of a typical distance: 0.15 of the median in the box
+            (adaptive), or 0.2 of the largest one (paper), where it is None.
+        background: adaptive: what lies farther than this many times the median distance is certain background, and
+            what lies beyond twice the target's likely volume; infinity for no background inside the boxes.
+        weight: of the intensity in the geodesic distance; 0 is Euclidean.
+        backend: ``"torch"`` (exact) or ``"geodistk"`` (the paper's raster scans, if installed).
+
+    Raises:
+        PasegError: a value out of range.
+    """
+
+    rule: Rule = "adaptive"
+    threshold: float | None = None
+    background: float = 1.2
+    weight: float = 0.5
+    backend: str = "torch"
+
+    def __post_init__(self) -> None:
+        if self.rule not in get_args(Rule):
+            raise PasegError(f"The seed rule is one of {', '.join(get_args(Rule))}: got {self.rule!r}.")
+        if self.threshold is None:
+            object.__setattr__(self, "threshold", THRESHOLDS[self.rule])
+        assert self.threshold is not None
+        if not 0 < self.threshold <= 1:
+            raise PasegError(f"The seed threshold is a fraction of a distance, in (0, 1]: got {self.threshold}.")
+        if not self.background >= self.threshold:
+            raise PasegError(
+                f"Background is farther than foreground, at least {self.threshold} times the median distance: got "
+                f"{self.background} (infinity for no background inside the boxes)."
+            )
+
+
+class BoxSeeds(NamedTuple):
+    """One target's seeds in its box, each (z, y, x).
+
+    Attributes:
+        relative: distance from the foreground points as a fraction of the typical one, for comparison of targets.
+        foreground: bool, belongs to the target.
+        background: bool, does not.
+    """
+
+    relative: npt.NDArray[np.float32]
+    foreground: npt.NDArray[np.bool_]
+    background: npt.NDArray[np.bool_]
+
+
+def box_seeds(
+    image: npt.NDArray[Any],
+    points: npt.NDArray[np.integer],
+    extremes: npt.NDArray[np.integer],
+    *,
+    spacing_mm: Sequence[float],
+    parameters: SeedParameters,
+) -> BoxSeeds:
+    """Expand the foreground points of one target in its box.
+
+    Args:
+        image: (c, z, y, x) intensities in the box.
+        points: (n, 3) voxel indices (z, y, x) in the box, inside the target.
+        extremes: (k, 3) voxel indices (z, y, x) in the box, about where the target ends.
+        spacing_mm: (z, y, x) voxel size.
+        parameters: how to expand.
+
+    Returns:
+        The seeds; the foreground points are always among them.
+    """
+    marked = np.zeros(image.shape[1:], dtype=bool)
+    marked[tuple(points.T)] = True
+    weight, backend, threshold = parameters.weight, parameters.backend, parameters.threshold
+    assert threshold is not None  # set by the parameters themselves
+    if parameters.rule == "paper":
+        distance = geodesic_distance(image, marked, spacing_mm=spacing_mm, weight=weight, backend=backend)
+        relative = _fraction(distance, float(distance.max()))
+        return BoxSeeds(relative, relative < threshold, np.zeros_like(marked))
+    shape: tuple[int, ...] = marked.shape
+    image, edges = normalised(image), [1 / size for size in shape]
+    distance = geodesic_distance(image, marked, spacing_mm=edges, weight=weight, backend=backend)
+    sources = marked.copy()
+    for extreme in extremes:
+        path = cheapest_path(distance, extreme)[::-1]
+        sources[tuple(path[: max(1, round(TRUSTED_PATH * len(path)))].T)] = True
+    distance = geodesic_distance(image, sources, spacing_mm=edges, weight=weight, backend=backend)
+    straight = ndimage.distance_transform_edt(~sources, sampling=[2 * edge for edge in edges])
+    distance *= radius_in_box(shape) + straight
+    relative = _fraction(distance, float(np.median(distance)))
+    background = parameters.background
+    if np.isfinite(background):
+        # Beyond twice the likely volume, or 0.8 of the box; what a small target leaves over is background too.
+        rank = min(2 * likely_volume(image, relative), int(0.8 * relative.size))
+        background = max(threshold, min(background, float(np.partition(relative, rank, axis=None)[rank])))
+    return BoxSeeds(relative, (relative < threshold) | marked, (relative > background) & ~marked)
+
+
+def normalised(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Every channel in units of its own range, from the 10th to the 90th percentile, at most ten; (c, z, y, x)."""
+    values = image.astype(np.float64)
+    low, high = np.percentile(values, [10, 90], axis=(1, 2, 3), keepdims=True)
+    span = np.where(high > low, high - low, np.ptp(values, axis=(1, 2, 3), keepdims=True))
+    with np.errstate(over="ignore"):  # a range of next to nothing
+        values = (values - low) / np.where(span > 0, span, 1)
+    return np.clip(values, -10, 10).astype(np.float32)
+
+
+def radius_in_box(shape: Sequence[int]) -> npt.NDArray[np.float32]:
+    """Distance from the centre of a box of ``shape``, 1 on its inscribed ellipsoid and sqrt(3) in its corners."""
+    axes = np.meshgrid(*[(np.arange(n) - (n - 1) / 2) / (n / 2) for n in shape], indexing="ij", sparse=True)
+    return np.sqrt(sum(axis**2 for axis in axes)).astype(np.float32)
+
+
+def _fraction(distance: npt.NDArray[np.floating], typical: float) -> npt.NDArray[np.float32]:
+    return np.asarray(distance / typical if typical > 0 else distance, dtype=np.float32)

@@ -1,0 +1,111 @@
+"""Published splits: which cases train, validate and test, from a CSV file."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from nnunet_paseg.errors import PasegError
+
+Part = Literal["training", "validation", "test"]
+NAMES: dict[str, Part] = {
+    "training": "training",
+    "train": "training",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "inference": "test",
+    "testing": "test",
+    "test": "test",
+}
+"""How files call the parts of a split."""
+
+
+def read_split(path: Path) -> dict[str, Part]:
+    """Part of every case of a split file.
+
+    The file has a line ``case,part`` a case, with or without a header above (any other columns are left alone), or a
+    column of case names for each part, under headers that name the parts. Parts are called training, validation and
+    inference (or train, val, test).
+
+    Raises:
+        PasegError: the file is missing or empty, or a line that is neither.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise PasegError(f"{path}: cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise PasegError(f"{path} is no text file: save the split as CSV.") from error
+    rows = [(number, [cell.strip() for cell in row]) for number, row in enumerate(csv.reader(lines), start=1)]
+    rows = [(number, row) for number, row in rows if any(row)]
+    if not rows:
+        raise PasegError(f"{path} is empty: expected lines of case,training or case,validation or case,inference.")
+    header = [cell.lower() for cell in rows[0][1]]
+    pairs = _columns(path, rows) if set(filter(None, header)) <= set(NAMES) else _lines(path, rows)
+    counts = Counter(case for case, _ in pairs)
+    if double := sorted(case for case, count in counts.items() if count > 1):
+        raise PasegError(f"{path} lists a case more than once: {double[:5]}.")
+    return dict(pairs)
+
+
+def _columns(path: Path, rows: Sequence[tuple[int, list[str]]]) -> list[tuple[str, Part]]:
+    parts = [NAMES.get(cell.lower()) for cell in rows[0][1]]
+    pairs = []
+    for number, row in rows[1:]:
+        for column, case in enumerate(row):
+            part = parts[column] if column < len(parts) else None
+            if case and part is None:
+                raise PasegError(f"{path}, line {number}: '{case}' stands in a column without a name.")
+            if case and part is not None:
+                pairs.append((case, part))
+    return pairs
+
+
+def _lines(path: Path, rows: Sequence[tuple[int, list[str]]]) -> list[tuple[str, Part]]:
+    if not any(cell.lower() in NAMES for cell in rows[0][1]):
+        rows = rows[1:]
+    pairs = []
+    for number, row in rows:
+        columns = [column for column, cell in enumerate(row) if cell.lower() in NAMES]
+        others = [cell for column, cell in enumerate(row) if column not in columns and cell]
+        if len(columns) != 1 or not others:
+            raise PasegError(
+                f"{path}, line {number}: {','.join(row)!r} is no case and its part; expected e.g. 'case_1,training' "
+                f"(parts: {', '.join(NAMES)})."
+            )
+        pairs.append((others[0], NAMES[row[columns[0]].lower()]))
+    return pairs
+
+
+def assign(
+    identifiers: Sequence[str], split: dict[str, Part], *, unlisted: Part | Literal["refuse", "skip"]
+) -> dict[str, Part]:
+    """Part of every case that is there.
+
+    Args:
+        identifiers: cases that are there.
+        split: as :func:`read_split` gives it.
+        unlisted: what to do with cases that the split does not list: ``refuse``, ``skip``, or the part they go to.
+
+    Raises:
+        PasegError: listed cases that are missing, or unlisted ones that are to be refused.
+    """
+    if missing := sorted(set(split) - set(identifiers)):
+        raise PasegError(
+            f"{len(missing)} of the split's {len(split)} cases are not among the {len(identifiers)} that were found, "
+            f"e.g. {missing[:3]} (found e.g. {sorted(identifiers)[:3]}): is the download complete?"
+        )
+    extra = [case for case in identifiers if case not in split]
+    if extra and unlisted == "refuse":
+        raise PasegError(
+            f"The split does not list {len(extra)} of the {len(identifiers)} cases, e.g. {sorted(extra)[:3]}: say "
+            "where they belong with --unlisted training, validation, test or skip."
+        )
+    result = {case: split[case] for case in identifiers if case in split}
+    if unlisted != "refuse" and unlisted != "skip":
+        result |= dict.fromkeys(extra, unlisted)
+    return result

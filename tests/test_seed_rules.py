@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.seed_rules import SeedParameters, box_seeds, normalised, radius_in_box
+
+SPACING = (1.0, 1.0, 1.0)
+NOWHERE = np.zeros((0, 3), dtype=np.int64)
+
+
+def test_radius_in_box_by_hand():
+    # Centres of five voxels lie at -4/5, -2/5, 0, 2/5, 4/5 of the half edge.
+    assert radius_in_box((1, 1, 5))[0, 0] == pytest.approx([0.8, 0.4, 0, 0.4, 0.8])
+    assert radius_in_box((3, 3, 3))[0, 0, 0] == pytest.approx(np.sqrt(3) * 2 / 3)
+
+
+def test_normalised_by_hand():
+    image = np.stack([np.arange(11.0), 5 * np.arange(11.0) - 3]).reshape(2, 1, 1, 11)
+    result = normalised(image)
+    assert result[0, 0, 0] == pytest.approx((np.arange(11) - 1) / 8)
+    assert result[1] == pytest.approx(result[0])
+    assert not normalised(np.full((1, 2, 2, 2), 7.0)).any()
+    # Where most of the box is one value the percentiles agree, and the whole range counts.
+    rare = np.zeros((1, 1, 1, 100))
+    rare[..., 0] = 4
+    assert normalised(rare).max() == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    image=arrays(np.float32, (1, 5, 6, 7), elements=st.floats(-100, 100, width=32)),
+    scale=st.sampled_from([0.5, 4.0, 256.0]),
+    spacing=st.sampled_from([(1.0, 1.0, 1.0), (8.0, 0.5, 0.5)]),
+)
+def test_adaptive_seeds_do_not_depend_on_scale_or_spacing(image, scale, spacing):
+    point, parameters = np.array([[2, 3, 3]]), SeedParameters()
+    first = box_seeds(image, point, NOWHERE, spacing_mm=SPACING, parameters=parameters)
+    other = box_seeds(image * scale, point, NOWHERE, spacing_mm=spacing, parameters=parameters)
+    assert (first.foreground == other.foreground).all()
+    assert (first.background == other.background).all()
+    assert first.foreground[2, 3, 3]
+    assert not (first.foreground & first.background).any()
+    assert first.relative[2, 3, 3] == 0
+    if image.any():
+        assert np.median(first.relative) in (0, pytest.approx(1))
+
+
+def test_an_object_that_stands_out_takes_the_seeds():
+    image = np.zeros((1, 9, 9, 9))
+    image[0, 3:6, 3:6, 1:8] = 50.0
+    seeds = box_seeds(image, np.array([[4, 4, 4]]), NOWHERE, spacing_mm=SPACING, parameters=SeedParameters())
+    assert (image[0][seeds.foreground] == 50).all()
+    assert (image[0][seeds.background] == 0).all()
+
+
+def test_the_way_to_a_clicked_end_is_foreground_but_for_its_last_part():
+    # A bright tube that no shape of the box suggests: along the diagonal of a noisy plane.
+    tube = np.zeros((1, 5, 21, 21))
+    for step in range(1, 20):
+        tube[0, 1:4, step, step] = tube[0, 1:4, step, step - 1] = 1.0
+    image = tube + np.random.default_rng(0).normal(0, 0.05, tube.shape)
+    middle, ends = np.array([[2, 10, 10]]), np.array([[2, 1, 1], [2, 19, 19]])
+    without = box_seeds(image, middle, NOWHERE, spacing_mm=SPACING, parameters=SeedParameters(threshold=1e-6))
+    seeds = box_seeds(image, middle, ends, spacing_mm=SPACING, parameters=SeedParameters(threshold=1e-6))
+    assert np.argwhere(without.foreground).tolist() == [[2, 10, 10]]
+    found = np.argwhere(seeds.foreground)
+    assert tube[0][seeds.foreground].all()
+    # Six tenths of the nine steps each way.
+    assert found[:, 1].min() in (4, 5, 6)
+    assert found[:, 1].max() in (14, 15, 16)
+
+
+def test_every_foreground_point_is_a_seed():
+    image = np.random.default_rng(0).normal(size=(2, 6, 6, 6))
+    points = np.array([[0, 0, 0], [5, 5, 5], [2, 3, 4]])
+    for rule in ("adaptive", "paper"):
+        seeds = box_seeds(
+            image, points, NOWHERE, spacing_mm=SPACING, parameters=SeedParameters(rule=rule, threshold=1e-6)
+        )
+        assert seeds.foreground[tuple(points.T)].all()
+
+
+def test_a_box_of_one_voxel_is_foreground():
+    for rule in ("adaptive", "paper"):
+        seeds = box_seeds(
+            np.ones((1, 1, 1, 1)),
+            np.zeros((1, 3), int),
+            NOWHERE,
+            spacing_mm=SPACING,
+            parameters=SeedParameters(rule=rule),
+        )
+        assert seeds.foreground.all()
+        assert not seeds.background.any()
+
+
+def test_the_paper_rule_makes_no_background():
+    image = np.random.default_rng(0).normal(size=(1, 6, 6, 6))
+    seeds = box_seeds(
+        image, np.array([[2, 2, 2]]), NOWHERE, spacing_mm=SPACING, parameters=SeedParameters(rule="paper")
+    )
+    assert not seeds.background.any()
+    assert (seeds.foreground == (seeds.relative < 0.2)).all()
+
+
+def test_every_rule_has_a_threshold_of_its_own():
+    assert SeedParameters().threshold == 0.15
+    assert SeedParameters(rule="paper").threshold == 0.2
+    assert SeedParameters(rule="paper", threshold=0.3).threshold == 0.3
+
+
+@pytest.mark.parametrize("threshold", [0.0, -1.0, 1.5])
+def test_a_threshold_that_is_no_fraction_is_refused(threshold):
+    with pytest.raises(PasegError, match=rf"in \(0, 1\]: got {threshold}"):
+        SeedParameters(threshold=threshold)
+
+
+@pytest.mark.parametrize("background", [0.1, -1.0, float("nan")])
+def test_background_nearer_than_foreground_is_refused(background):
+    with pytest.raises(PasegError, match=rf"at least 0.15 times the median distance: got {background}"):
+        SeedParameters(background=background)
+
+
+def test_an_unknown_rule_is_refused():
+    with pytest.raises(PasegError, match="one of adaptive, paper: got 'other'"):
+        SeedParameters(rule="other")
