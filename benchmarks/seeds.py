@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from nnunet_paseg.files import moved_into_place, read_array
 from nnunet_paseg.geodesic import geodesic_distance
+from nnunet_paseg.likely_volume import contrast_volume
 from nnunet_paseg.points import Grid, VoxelInstance, place_on_grid
 from nnunet_paseg.seed_rules import THRESHOLDS, BoxSeeds, SeedParameters, box_seeds, normalised
 from nnunet_paseg.simulate import simulate_points
@@ -67,8 +68,9 @@ def without_shape(image: npt.NDArray[np.floating], points: Voxels, _: Voxels, sp
     marked[tuple(points.T)] = True
     shape: tuple[int, ...] = marked.shape
     distance = geodesic_distance(normalised(image), marked, spacing_mm=[1 / size for size in shape])
-    relative = distance / max(float(np.median(distance)), 1e-12)
-    return BoxSeeds(relative, relative < THRESHOLDS["adaptive"], relative > 1.2)
+    order = np.searchsorted(np.sort(distance, axis=None), distance)
+    relative = (order / contrast_volume(normalised(image), distance)).astype(np.float32)
+    return BoxSeeds(relative, relative < THRESHOLDS["adaptive"], relative > SeedParameters().background)
 
 
 RULES: dict[str, Expand] = {
@@ -76,10 +78,10 @@ RULES: dict[str, Expand] = {
     "paper, threshold 0.3": by_parameters(SeedParameters(rule="paper", threshold=0.3)),
     "adaptive, no ends, no shape": without_shape,
     "adaptive, no ends": without_extremes,
-    "adaptive, threshold 0.1": by_parameters(SeedParameters(threshold=0.1)),
-    "adaptive (default: 0.15, 1.2)": by_parameters(SeedParameters()),
-    "adaptive, threshold 0.2": by_parameters(SeedParameters(threshold=0.2)),
-    "adaptive, background 1.0": by_parameters(SeedParameters(background=1.0)),
+    "adaptive, threshold 0.3": by_parameters(SeedParameters(threshold=0.3)),
+    "adaptive (default: 0.5, 1.5)": by_parameters(SeedParameters()),
+    "adaptive, threshold 0.7": by_parameters(SeedParameters(threshold=0.7)),
+    "adaptive, background 2.0": by_parameters(SeedParameters(background=2.0)),
 }
 
 

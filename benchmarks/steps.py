@@ -1,7 +1,11 @@
 """Time of one training step of every trainer, as a ratio to stock nnU-Net's step with the same plans.
 
 The datasets are converted and planned as a user would (nnU-Net's default plans), then all trainers take turns on the
-same batches, so that a machine that gets slower slows them all.
+same batches, so that a machine that gets slower slows them all. On a CPU the time is that of the process, in which
+other work on the machine does not count; with OMP_NUM_THREADS=1 threads that wait for each other do not either.
+
+Stock nnU-Net's step with the auxiliary network stands beside the trainers: stage 2 trains both networks and asks a
+teacher of each, and a forward pass is about a third of a step, so that 4/3 of the sum of both steps is what it costs.
 
 Example:
     python benchmarks/steps.py DATA --workspace /tmp/steps
@@ -30,7 +34,8 @@ TASKS = {
     "abdomen": ("Dataset070_AbdomenMR", 341, []),
 }
 BASELINE = "nnUNetTrainer"
-TRAINERS = (BASELINE, "PASegStage1Trainer", "PASegStage1AuxTrainer", "PASegStage2Trainer")
+AUXILIARY = f"{BASELINE}, auxiliary network"
+TRAINERS = (BASELINE, AUXILIARY, "PASegStage1Trainer", "PASegStage1AuxTrainer", "PASegStage2Trainer")
 
 
 def prepare(workspace: Workspace, task: str, data: Path) -> Path:
@@ -46,25 +51,27 @@ def prepare(workspace: Workspace, task: str, data: Path) -> Path:
 
 def make_trainer(name: str, folder: Path, device: torch.device) -> Any:
     """A trainer on the default plans, ready for a step."""
-    from nnunet_paseg.trainers import trainer_class
+    from nnunet_paseg.trainers import PASegStage1AuxTrainer, trainer_class
 
     plans = {**json.loads((folder / "nnUNetPlans.json").read_text(encoding="utf-8")), "continue_training": False}
-    trainer: Any = trainer_class(name)(
-        plans, "3d_fullres", 0, json.loads((folder / "dataset.json").read_text(encoding="utf-8")), device
-    )
+    dataset = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    trainer: Any = trainer_class(name.partition(",")[0])(plans, "3d_fullres", 0, dataset, device)
+    if name == AUXILIARY:
+        trainer.build_network_architecture = PASegStage1AuxTrainer.build_network_architecture
     trainer.initialize()
     trainer.set_deep_supervision_enabled(True)
     return trainer
 
 
 def seconds(trainer: Any, batch: dict[str, Any]) -> float:
-    """Wall time of one training step."""
+    """Time of one training step: the process's own on a CPU, that of the clock on a GPU."""
+    clock = time.perf_counter if trainer.device.type == "cuda" else time.process_time
     copy = {"data": batch["data"].clone(), "target": [target.clone() for target in batch["target"]]}
-    started = time.perf_counter()
+    started = clock()
     trainer.train_step(copy)
     if trainer.device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def measure(folder: Path, device: torch.device, repeats: int) -> tuple[str, dict[str, list[float]]]:
@@ -97,7 +104,7 @@ def main() -> None:
     workspace = Workspace(arguments.workspace.resolve(), device=arguments.device)
     os.environ.update(workspace.environment())
     device = torch.device(arguments.device)
-    where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, threads: {torch.get_num_threads()}"
     lines = [
         "# One training step against stock nnU-Net's",
         "",

@@ -31,6 +31,9 @@ Labels = npt.NDArray[np.uint8]
 CLICK_MARGIN = 8
 """Voxels around all targets that simulated points are drawn in: more than they can be away from a target."""
 
+FEW_SEEDS = 10
+"""Voxels a target: a class with fewer seeds in a case is warned of."""
+
 
 def record_file(folder: Path, case: Case) -> Path:
     """How a case was made; it is there once the case is whole."""
@@ -170,9 +173,18 @@ def _statistics(labels: Labels, instances: list[Instance], plan: DatasetPlan) ->
         "instances": len(instances),
         "voxels": {name: int(count) for name, count in zip(names, counts, strict=True)},
     }
-    lost = sorted({i.class_name for i in instances if not result["voxels"][i.class_name]})
-    if lost:
-        result["warning"] = f"no voxel is left for the seeds of {lost}: other classes are nearer everywhere"
+    warnings = []
+    for name in sorted({instance.class_name for instance in instances}):
+        targets, seeds = sum(instance.class_name == name for instance in instances), result["voxels"][name]
+        if not seeds:
+            warnings.append(f"no voxel is left for the seeds of '{name}': other classes are nearer everywhere")
+        elif seeds < FEW_SEEDS * targets:
+            warnings.append(
+                f"only {seeds} voxels of seeds for {targets} target{'s' * (targets > 1)} of '{name}': "
+                "look at its points, or raise --threshold"
+            )
+    if warnings:
+        result["warning"] = "; ".join(warnings)
     return result
 
 

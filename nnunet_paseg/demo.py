@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from nnunet_paseg.workspace import Workspace
 
 NUM_TRAIN, NUM_TEST, SHAPE, SPACING_MM = 24, 12, (16, 32, 32), (2.0, 1.0, 1.0)
-# Compact lesions fill more of their boxes than most targets: larger seeds, and no background inside the boxes.
-THRESHOLD, BACKGROUND = 0.3, float("inf")
 DATASET_ID, DATASET, PLANS, FEATURES = 901, "Dataset901_Phantom", "demoPlans", 8
 
 
@@ -109,7 +107,6 @@ def convert_phantoms(workspace: Workspace) -> None:
     from nnunet_paseg.dataset import Case, DatasetPlan
     from nnunet_paseg.files import moved_into_place
     from nnunet_paseg.phantom import write_phantom_dataset
-    from nnunet_paseg.seed_rules import SeedParameters
 
     dense = workspace.folder / "phantoms"
     if not dense.exists():
@@ -127,8 +124,7 @@ def convert_phantoms(workspace: Workspace) -> None:
             image = dense / f"images{suffix}" / f"{identifier}_0000.nii.gz"
             cases.append(Case(identifier, (image,), mask=mask, annotation="simulated", split=split))  # type: ignore[arg-type]
     workspace.raw.mkdir(parents=True, exist_ok=True)
-    plan = DatasetPlan(DATASET, ("MRI",), ("lesion",), seeds=SeedParameters(threshold=THRESHOLD, background=BACKGROUND))
-    convert(cases, plan, workspace.raw, num_processes=1)
+    convert(cases, DatasetPlan(DATASET, ("MRI",), ("lesion",)), workspace.raw, num_processes=1)
 
 
 def score(workspace: Workspace, predictions: dict[str, Path]) -> dict[str, float]:
@@ -159,7 +155,6 @@ def draw(workspace: Workspace, predictions: dict[str, Path], num_cases: int = 4)
     from nnunet_paseg.figures import FigureRow, MarkedPoints, Panel, comparison_figure
     from nnunet_paseg.files import read_array
     from nnunet_paseg.points import Grid, place_on_grid
-    from nnunet_paseg.seed_rules import SeedParameters
     from nnunet_paseg.seeds import expand_points
     from nnunet_paseg.simulate import simulate_points
 
@@ -170,13 +165,7 @@ def draw(workspace: Workspace, predictions: dict[str, Path], num_cases: int = 4)
         image, truth, grid = read_array(image_file), read_array(file), Grid.from_file(image_file)
         instances = simulate_points(truth, grid, labels, np.random.default_rng(0))
         placed = [place_on_grid(instance, grid, labels) for instance in instances]
-        seeds = expand_points(
-            image[None],
-            placed,
-            spacing_mm=grid.spacing_mm,
-            num_classes=1,
-            parameters=SeedParameters(threshold=THRESHOLD, background=BACKGROUND),
-        )
+        seeds = expand_points(image[None], placed, spacing_mm=grid.spacing_mm, num_classes=1)
         inside = np.concatenate([grid.to_voxels(instance.foreground) for instance in instances])
         outside = np.concatenate([grid.to_voxels(instance.background) for instance in instances])
         points = MarkedPoints(

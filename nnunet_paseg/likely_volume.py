@@ -1,7 +1,9 @@
-"""How large a target probably is: where along a distance its box falls best into two parts."""
+"""How large a target probably is: by what the box holds, and by where the target touches it."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +12,53 @@ import numpy.typing as npt
 SMALLEST, LARGEST = 0.05, 0.45
 """Of the box: what touches all six faces seldom fills less, and an ellipsoid fills 0.52 of a box without margin."""
 
-_NOISE = 1e-3
+_NOISE = 2.5e-4
 """Variance below which differences do not count, in units of the normalised image; keeps the logarithm finite."""
 
 
-def likely_volume(image: npt.NDArray[Any], distance: npt.NDArray[np.floating]) -> int:
+def likely_volume(
+    image: npt.NDArray[Any], distance: npt.NDArray[np.floating], extremes: npt.NDArray[np.integer]
+) -> float:
+    """Geometric mean of :func:`contrast_volume` and, where the ends were clicked, :func:`shape_volume`.
+
+    Their errors have little to do with each other: the first is misled by what else is bright in the box, the second
+    by hollow and branching shapes.
+
+    Args:
+        image: (c, z, y, x), normalised.
+        distance: (z, y, x) from the target's foreground points.
+        extremes: (k, 3) voxel indices (z, y, x) in the box, about where the target ends; none for a drawn box.
+
+    Returns:
+        Voxels, at least 1.
+    """
+    contrast = contrast_volume(image, distance)
+    return math.sqrt(contrast * shape_volume(extremes, distance.shape)) if len(extremes) else float(contrast)
+
+
+def shape_volume(extremes: npt.NDArray[np.integer], shape: Sequence[int]) -> float:
+    """Voxels of a target that touches the faces of its box at ``extremes``.
+
+    An ellipsoid along the axes touches them in their middles and fills pi / 6 of the box; a thin or bent target on the
+    diagonal touches them near the corners and fills next to nothing. In between, with the mean distance ``d`` of the
+    extremes from the middles of their faces, in edges, this is
+
+        pi / 6 * (1 - 2 d)
+
+    Args:
+        extremes: (k, 3) voxel indices (z, y, x) in the box.
+        shape: of the box.
+
+    Returns:
+        At least :data:`SMALLEST` of the box, at least 1.
+    """
+    places = np.abs((extremes + 0.5) / np.asarray(shape) - 0.5)
+    across = np.sort(places, axis=1)[:, :-1]  # without the axis of the face itself
+    aside = float(np.sqrt((across**2).sum(axis=1)).mean())
+    return max(1.0, max(SMALLEST, math.pi / 6 * (1 - 2 * aside)) * math.prod(shape))
+
+
+def contrast_volume(image: npt.NDArray[Any], distance: npt.NDArray[np.floating]) -> int:
     """Number of nearest voxels that differ most from all others.
 
     With the voxels in the order of their distance, every split into near and far is scored by the likelihood of both
@@ -25,14 +69,14 @@ def likely_volume(image: npt.NDArray[Any], distance: npt.NDArray[np.floating]) -
     summed over the channels, and the smallest score wins.
 
     Args:
-        image: (c, z, y, x), normalised: values beyond [-1, 2] are taken for these.
+        image: (c, z, y, x), normalised: values beyond [-0.5, 1] are taken for these.
         distance: (z, y, x) from the target's foreground points.
 
     Returns:
         Between :data:`SMALLEST` and :data:`LARGEST` of the box; 1 in boxes of a few voxels.
     """
     order = np.argsort(distance, axis=None, kind="stable")
-    values = np.clip(image.reshape(len(image), -1)[:, order].astype(np.float64), -1, 2)
+    values = np.clip(image.reshape(len(image), -1)[:, order].astype(np.float64), -0.5, 1)
     size = values.shape[1]
     first, last = max(1, round(SMALLEST * size)), round(LARGEST * size)
     if last <= first:

@@ -1,8 +1,9 @@
 """Phantoms: images with known lesions, for the demo and the tests, made of nothing but a random generator.
 
 A phantom is a textured body in air with fat, organs and vessels, a bias field and Rician noise. A lesion differs from
-what surrounds it in mean *and* texture, while fat, vessels and a smooth look-alike organ share its mean: no threshold
-finds it, a small network does. Place, size, shape, contrast and rim (brighter or darker than the core) vary.
+what surrounds it in mean *and* texture, while fat and vessels share its mean and a smooth look-alike organ comes near:
+no threshold finds it, a small network does. Place, size, shape, contrast and rim (brighter or darker than the core)
+vary.
 """
 
 from collections.abc import Sequence
@@ -107,7 +108,7 @@ def _body(canvas: Canvas) -> tuple[FloatArray, BoolArray]:
 def _draw_organs(
     canvas: Canvas, image: FloatArray, muscle: BoolArray, lesions: BoolArray, looks: Sequence[_Look]
 ) -> None:
-    """Organs and vessels anywhere, and a smooth organ with the mean of a lesion."""
+    """Organs and vessels anywhere, and a smooth organ that comes near the mean of a lesion."""
     rng = canvas.rng
     for _ in range(rng.integers(3, 6)):
         organ, _ = canvas.blob(muscle, canvas.size_mm.min() * rng.uniform(0.1, 0.22))
@@ -117,7 +118,7 @@ def _draw_organs(
     # Organs may touch a lesion. The look-alike does not: there the border could not be told by anyone.
     apart = muscle & (canvas.distance_mm(lesions) > 2 * canvas.spacing_mm.min())
     look_alike, _ = canvas.blob(apart, canvas.size_mm.min() * rng.uniform(0.1, 0.16))
-    contrast = rng.choice([look.contrast for look in looks]) * rng.uniform(0.8, 1.2)
+    contrast = rng.choice([look.contrast for look in looks]) * rng.uniform(0.5, 0.8)
     image[look_alike] = BODY + contrast + 2.5 * canvas.field(3.0)[look_alike]
 
 

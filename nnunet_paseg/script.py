@@ -28,14 +28,15 @@ def add_seed_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--threshold",
         type=float,
-        help="foreground is nearer than this fraction of the median distance in the box (default: 0.15), or of the "
-        "largest one as published (default: 0.2)",
+        help="adaptive: foreground are the nearest voxels up to this fraction of the target's likely volume "
+        "(default: 0.5); paper: all nearer than this fraction of the largest distance (default: 0.2)",
     )
     group.add_argument(
         "--background",
         type=float,
         default=defaults.background,
-        help="adaptive: farther than this many times the median distance is background (default: %(default)s)",
+        help="adaptive: what comes after this many times the likely volume is background; inf for none "
+        "(default: %(default)s)",
     )
     group.add_argument(
         "--weight",

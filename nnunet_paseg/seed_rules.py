@@ -15,9 +15,12 @@ from nnunet_paseg.geodesic import cheapest_path, geodesic_distance
 from nnunet_paseg.likely_volume import likely_volume
 
 Rule = Literal["adaptive", "paper"]
-THRESHOLDS: dict[Rule, float] = {"adaptive": 0.15, "paper": 0.2}
+THRESHOLDS: dict[Rule, float] = {"adaptive": 0.5, "paper": 0.2}
 
-TRUSTED_PATH = 0.6
+CONTRAST = 10.0
+"""Factor of the normalised intensity in the geodesic distance: a difference of 1 makes a step cost its length."""
+
+TRUSTED_PATH = 0.8
 """Part of the cheapest path to a clicked end of the target that is taken for target: its last part may leave it."""
 
 
@@ -28,10 +31,11 @@ class SeedParameters:
     Attributes:
         rule: ``adaptive`` (distances that do not depend on the scanner's scale, the voxel size or the size of the
             target, weighted by the box's shape) or ``paper`` (PA-Seg, section III-A: raw intensities, millimetres).
-        threshold: foreground seeds lie nearer than this fraction of a typical distance: 0.15 of the median in the box
-            (adaptive), or 0.2 of the largest one (paper), where it is None.
-        background: adaptive: what lies farther than this many times the median distance is certain background, and
-            what lies beyond twice the target's likely volume; infinity for no background inside the boxes.
+        threshold: foreground are the nearest voxels, up to this fraction of the target's likely volume (adaptive; 0.5
+            where it is None), or all that lie nearer than this fraction of the largest distance (paper; 0.2).
+        background: adaptive: the voxels that come after this many times the likely volume are background; infinity for
+            no background inside the boxes. As far above 1 as the threshold is below, it leaves open what lies about
+            the likely surface, as much inside as outside: otherwise networks learn targets of the wrong size.
         weight: of the intensity in the geodesic distance; 0 is Euclidean.
         backend: ``"torch"`` (exact) or ``"geodistk"`` (the paper's raster scans, if installed).
 
@@ -41,7 +45,7 @@ class SeedParameters:
 
     rule: Rule = "adaptive"
     threshold: float | None = None
-    background: float = 1.2
+    background: float = 1.5
     weight: float = 0.5
     backend: str = "torch"
 
@@ -52,10 +56,10 @@ class SeedParameters:
             object.__setattr__(self, "threshold", THRESHOLDS[self.rule])
         assert self.threshold is not None
         if not 0 < self.threshold <= 1:
-            raise PasegError(f"The seed threshold is a fraction of a distance, in (0, 1]: got {self.threshold}.")
+            raise PasegError(f"The seed threshold is a fraction, in (0, 1]: got {self.threshold}.")
         if not self.background >= self.threshold:
             raise PasegError(
-                f"Background is farther than foreground, at least {self.threshold} times the median distance: got "
+                f"Background begins beyond the foreground, at {self.threshold} times the likely volume or more: got "
                 f"{self.background} (infinity for no background inside the boxes)."
             )
 
@@ -64,7 +68,8 @@ class BoxSeeds(NamedTuple):
     """One target's seeds in its box, each (z, y, x).
 
     Attributes:
-        relative: distance from the foreground points as a fraction of the typical one, for comparison of targets.
+        relative: what the threshold is compared with: number of nearer voxels as a fraction of the likely volume
+            (adaptive), or distance as a fraction of the largest one (paper). Also compares targets with each other.
         foreground: bool, belongs to the target.
         background: bool, does not.
     """
@@ -100,25 +105,22 @@ def box_seeds(
     assert threshold is not None  # set by the parameters themselves
     if parameters.rule == "paper":
         distance = geodesic_distance(image, marked, spacing_mm=spacing_mm, weight=weight, backend=backend)
-        relative = _fraction(distance, float(distance.max()))
+        relative = (distance / max(float(distance.max()), 1e-12)).astype(np.float32)
         return BoxSeeds(relative, relative < threshold, np.zeros_like(marked))
     shape: tuple[int, ...] = marked.shape
     image, edges = normalised(image), [1 / size for size in shape]
-    distance = geodesic_distance(image, marked, spacing_mm=edges, weight=weight, backend=backend)
+    contrast = CONTRAST * image
+    distance = geodesic_distance(contrast, marked, spacing_mm=edges, weight=weight, backend=backend)
     sources = marked.copy()
     for extreme in extremes:
         path = cheapest_path(distance, extreme)[::-1]
         sources[tuple(path[: max(1, round(TRUSTED_PATH * len(path)))].T)] = True
-    distance = geodesic_distance(image, sources, spacing_mm=edges, weight=weight, backend=backend)
+    distance = geodesic_distance(contrast, sources, spacing_mm=edges, weight=weight, backend=backend)
     straight = ndimage.distance_transform_edt(~sources, sampling=[2 * edge for edge in edges])
     distance *= radius_in_box(shape) + straight
-    relative = _fraction(distance, float(np.median(distance)))
-    background = parameters.background
-    if np.isfinite(background):
-        # Beyond twice the likely volume, or 0.8 of the box; what a small target leaves over is background too.
-        rank = min(2 * likely_volume(image, relative), int(0.8 * relative.size))
-        background = max(threshold, min(background, float(np.partition(relative, rank, axis=None)[rank])))
-    return BoxSeeds(relative, (relative < threshold) | marked, (relative > background) & ~marked)
+    nearer = np.searchsorted(np.sort(distance, axis=None), distance)
+    relative = (nearer / likely_volume(image, distance, extremes)).astype(np.float32)
+    return BoxSeeds(relative, (relative < threshold) | marked, (relative > parameters.background) & ~marked)
 
 
 def normalised(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -135,7 +137,3 @@ def radius_in_box(shape: Sequence[int]) -> npt.NDArray[np.float32]:
     """Distance from the centre of a box of ``shape``, 1 on its inscribed ellipsoid and sqrt(3) in its corners."""
     axes = np.meshgrid(*[(np.arange(n) - (n - 1) / 2) / (n / 2) for n in shape], indexing="ij", sparse=True)
     return np.sqrt(sum(axis**2 for axis in axes)).astype(np.float32)
-
-
-def _fraction(distance: npt.NDArray[np.floating], typical: float) -> npt.NDArray[np.float32]:
-    return np.asarray(distance / typical if typical > 0 else distance, dtype=np.float32)

@@ -19,9 +19,9 @@ RESIDUAL = "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet
 def auxiliary_architecture(name: str, arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Class and arguments for cross teaching: a residual encoder where the plans say plain, or the reverse.
 
-    Stages, strides, features and decoder are those of the plans. A residual block has two convolutions, so both
-    families cost about the same: one block replaces two plain convolutions, and two plain convolutions replace
-    however many blocks.
+    Stages, strides and features are those of the plans. A residual block has two convolutions: one block replaces two
+    plain convolutions, and two plain convolutions replace however many blocks. Each family has its decoder as nnU-Net
+    plans it: two convolutions a stage in the plain one, one in the residual one, which pays for its stem.
 
     Args:
         name: class of the plans' network.
@@ -36,10 +36,12 @@ def auxiliary_architecture(name: str, arguments: Mapping[str, Any]) -> tuple[str
         convolutions = arguments.pop("n_conv_per_stage")
         convolutions = [convolutions] * arguments["n_stages"] if isinstance(convolutions, int) else convolutions
         arguments["n_blocks_per_stage"] = [max(1, number // 2) for number in convolutions]
+        arguments["n_conv_per_stage_decoder"] = [1] * (arguments["n_stages"] - 1)
         return RESIDUAL, arguments
     if family == "ResidualEncoderUNet":
         arguments.pop("n_blocks_per_stage")
         arguments["n_conv_per_stage"] = [2] * arguments["n_stages"]
+        arguments["n_conv_per_stage_decoder"] = [2] * (arguments["n_stages"] - 1)
         return PLAIN, arguments
     raise NotImplementedError(
         f"No auxiliary network for the architecture {name}: plan the dataset with nnU-Net's default or a ResEnc "

@@ -30,7 +30,8 @@ class CheckpointingTrainer(nnUNetTrainer):
     """nnU-Net's trainer with checkpoints that hold everything, and, if asked for, an average of the weights.
 
     Attributes:
-        save_every: nnU-Net's own; epochs between two checkpoints to continue from.
+        save_every: nnU-Net's own; epochs between two checkpoints to continue from. There is one after the first epoch
+            too, whatever it says.
         ema_decay: None, or the decay of an exponential moving average of the weights, which predicts then.
     """
 
@@ -96,6 +97,16 @@ class CheckpointingTrainer(nnUNetTrainer):
     def on_validation_epoch_end(self, val_outputs: list[dict[str, Any]]) -> None:
         super().on_validation_epoch_end(val_outputs)
         self._swap_average()
+
+    def on_epoch_end(self) -> None:
+        """End the epoch as nnU-Net does; after the first one there is always a checkpoint to continue from."""
+        save_every = self.save_every
+        if self.current_epoch == 0:
+            self.save_every = 1
+        try:
+            super().on_epoch_end()
+        finally:
+            self.save_every = save_every
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         self._swap_average()

@@ -82,16 +82,24 @@ def check_seeds(dataset: Any, label_manager: Any, names: Mapping[str, Any], fold
     )
 
 
-def check_refreshes(interval: float, epochs: int) -> None:
+def check_refreshes(interval: float, renewed_after: int, epochs: int) -> None:
     """Refuse a stage 2 that would end before its teachers are renewed; an interval of 1 or more means never to.
 
+    Args:
+        interval: the part of the training after which they are to be renewed.
+        renewed_after: the same in epochs.
+        epochs: of the training.
+
     Raises:
-        PasegError: too few epochs.
+        PasegError: an interval that is not positive, or too few epochs.
     """
-    if interval < 1 and epochs < 2:
+    if not interval > 0:
+        raise PasegError(f"refresh_interval must be above 0, a part of the training such as 0.2; got {interval!r}.")
+    if interval < 1 and renewed_after >= epochs:
         raise PasegError(
-            f"{epochs} epoch is too few for stage 2: its teachers are to be renewed every {interval:g} of the training."
-            " Train 2 epochs or more, or set refresh_interval to 1 to keep the first teachers."
+            f"Stage 2 with num_epochs = {epochs} would end before its teachers are renewed, which they are after "
+            f"{renewed_after} (refresh_interval = {interval:g}): train more epochs, set a smaller refresh_interval, or "
+            "set it to 1 to keep the first teachers."
         )
 
 

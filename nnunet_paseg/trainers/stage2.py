@@ -53,7 +53,7 @@ class PASegStage2Trainer(TwoStudentsTrainer):
         Raises:
             PasegError: too few epochs, or a checkpoint of stage 1 or a label map cannot be used.
         """
-        checks.check_refreshes(self.refresh_interval, self.num_epochs)
+        checks.check_refreshes(self.refresh_interval, self.epochs_of_teachers(), self.num_epochs)
         if not self.was_initialized:
             self.initialize()
         if self.current_epoch == 0:

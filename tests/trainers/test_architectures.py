@@ -45,6 +45,8 @@ def test_the_other_family_with_the_plans_topology(planned, other):
     assert isinstance(network, other)
     outputs = network(torch.zeros(1, 2, 8, 16, 16))
     assert [tuple(output.shape) for output in outputs] == [(1, 3, 8, 16, 16), (1, 3, 8, 8, 8)]
+    convolutions = 1 if other is ResidualEncoderUNet else 2
+    assert [len(stage.convs) for stage in network.decoder.stages] == [convolutions, convolutions]
 
 
 def test_the_plans_are_left_as_they_were():

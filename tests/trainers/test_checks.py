@@ -57,15 +57,26 @@ def test_a_training_does_not_start_without_seeds_of_a_class(make_trainer, prepro
         trainer.get_dataloaders()
 
 
-@pytest.mark.parametrize(("interval", "epochs"), [(0.2, 2), (0.2, 1000), (1.0, 1), (0.5, 2)])
+@pytest.mark.parametrize(("interval", "epochs"), [(0.2, 2), (0.2, 1000), (1.0, 1), (0.5, 2), (0.9, 5)])
 def test_enough_epochs(interval, epochs):
-    check_refreshes(interval, epochs)
+    check_refreshes(interval, max(1, round(interval * epochs)), epochs)
 
 
-def test_too_few_epochs(make_trainer):
+@pytest.mark.parametrize(("interval", "epochs", "after"), [(0.2, 1, 1), (0.9, 4, 4), (0.8, 2, 2)])
+def test_too_few_epochs(make_trainer, interval, epochs, after):
     trainer = make_trainer(PASegStage2Trainer, fold=0)
-    trainer.num_epochs = 1
-    with pytest.raises(PasegError, match=r"1 epoch is too few for stage 2: .* renewed every 0\.2 of the training"):
+    trainer.num_epochs, trainer.refresh_interval = epochs, interval
+    message = rf"num_epochs = {epochs} would end .* after {after} \(refresh_interval = {interval}\): train more epochs"
+    with pytest.raises(PasegError, match=message):
+        trainer.on_train_start()
+    assert not trainer.was_initialized
+
+
+@pytest.mark.parametrize("interval", [0, -0.2])
+def test_an_interval_that_is_none(make_trainer, interval):
+    trainer = make_trainer(PASegStage2Trainer, fold=0)
+    trainer.refresh_interval = interval
+    with pytest.raises(PasegError, match=r"refresh_interval must be above 0, .* got"):
         trainer.on_train_start()
 
 

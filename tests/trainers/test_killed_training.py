@@ -120,6 +120,37 @@ def test_a_killed_training_ends_as_one_that_was_not(start, cls, monkeypatch):
     assert (Path(last.output_folder) / "paseg_progress.png").exists()
 
 
+@pytest.mark.parametrize("cls", [PASegStage1Trainer, PASegStage2Trainer])
+def test_a_kill_after_the_first_epoch_loses_none(start, cls):
+    """Long before the first of nnU-Net's periodic checkpoints."""
+    trainer = start(cls, "results", seed=0)
+    trainer.save_every = 50
+    kill_in_the_middle_of_epoch(trainer, 2)
+    with pytest.raises(Killed):
+        trainer.run_training()
+    assert trainer.save_every == 50
+    assert (trainer.current_epoch, start(cls, "results", seed=0, resumed=True).current_epoch) == (2, 1)
+
+
+def test_a_kill_in_the_first_epoch_starts_anew(start, capsys):
+    """There is nothing to continue from: ``--c`` warns, and stage 2 starts from stage 1 again."""
+    undisturbed = start(PASegStage2Trainer, "undisturbed", seed=0)
+    undisturbed.num_epochs = 2
+    undisturbed.run_training()
+    trainer = start(PASegStage2Trainer, "results", seed=5)
+    kill_in_the_middle_of_epoch(trainer, 0)
+    with pytest.raises(Killed):
+        trainer.run_training()
+    capsys.readouterr()
+    again = start(PASegStage2Trainer, "results", seed=0, resumed=True)
+    again.num_epochs = 2
+    again.run_training()
+    output = capsys.readouterr().out
+    assert "Starting a new training" in output
+    assert output.count("Starting from") == 2
+    assert_equal(final(undisturbed)["network_weights"], final(again)["network_weights"])
+
+
 def test_a_new_training_does_not_continue_an_old_one(start):
     old = start(PASegStage1Trainer, "results", seed=0)
     old.initialize()

@@ -5,6 +5,7 @@ import pytest
 from matplotlib import image as matplotlib_image
 from nnunetv2.training.logging.nnunet_logger import MetaLogger
 
+from nnunet_paseg.trainers import PASegStage1Trainer
 from nnunet_paseg.trainers.progress import log_terms, plot_terms
 
 
@@ -36,6 +37,31 @@ def test_every_logger_gets_them(logger):
     logger.loggers.append(other)
     log_terms(logger, {"mcrf": np.float32(0.5)}, 0)
     assert other.logged == [("paseg/mcrf", 0.5, 0)]
+
+
+class WeightsAndBiases:
+    """Stands for the package wandb, and for the run that its ``init`` makes."""
+
+    def __init__(self):
+        self.step, self.summary, self.config, self.logged = 0, {}, {}, []
+
+    def init(self, **_):
+        return self
+
+    def log(self, values, step):
+        self.logged.append((values, step))
+
+
+def test_an_epoch_in_the_log_and_in_the_logger_that_is_switched_on(make_trainer, monkeypatch, tmp_path, capsys):
+    wandb = WeightsAndBiases()
+    monkeypatch.setattr("nnunetv2.training.logging.nnunet_logger.wandb", wandb)
+    monkeypatch.setenv("nnUNet_wandb_enabled", "1")
+    trainer = make_trainer(PASegStage1Trainer)
+    trainer.log_file = str(tmp_path / "log.txt")
+    trainer.on_train_epoch_end([{"loss": 3.0, "mcrf": 0.5, "vm": 2.0}, {"loss": 1.0, "mcrf": 1.0, "vm": 2.0}])
+    assert "Loss terms: {'mcrf': 0.75, 'vm': 2.0}" in capsys.readouterr().out
+    assert "Loss terms: {'mcrf': 0.75, 'vm': 2.0}" in (tmp_path / "log.txt").read_text(encoding="utf-8")
+    assert wandb.logged == [({"train_losses": 2.0}, 0), ({"paseg/mcrf": 0.75}, 0), ({"paseg/vm": 2.0}, 0)]
 
 
 def test_a_log_that_was_continued_stays_in_step(logger):

@@ -76,7 +76,8 @@ def test_seeds_choose_no_epoch(make_trainer, preprocess, tmp_path, monkeypatch):
     trainer, validation = started(make_trainer, preprocess, tmp_path, monkeypatch, dense=False)
     assert sorted(validation.identifiers) == ["point_0", "point_1"]
     assert trainer._best_ema == math.inf
-    assert not list(Path(trainer.output_folder).glob("checkpoint*"))
+    # That of the first epoch, to continue from.
+    assert [file.name for file in Path(trainer.output_folder).glob("checkpoint*")] == ["checkpoint_latest.pth"]
     with pytest.raises(PasegError, match=r"There is no .*checkpoint_best\.pth: without .* final weights"):
         trainer.load_checkpoint(f"{trainer.output_folder}/checkpoint_best.pth")
 

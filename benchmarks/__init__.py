@@ -1,0 +1,1 @@
+"""What makes the tables in README.md and in docs/."""

@@ -1,0 +1,90 @@
+"""A cell's dataset: converted, planned and preprocessed, as far as that is not done yet."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from benchmarks.accuracy.budget import drawn, folds
+from benchmarks.accuracy.cells import PRESETS, Cell
+from benchmarks.accuracy.grid import LABELS, METHODS, TASKS, Task
+from nnunet_paseg.dense_source import choose
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.files import moved_into_place, write_json
+from nnunet_paseg.workspace import Workspace
+
+SCRIPT = Path(__file__).resolve().parents[2] / "dataset_conversion" / "from_dense_dataset.py"
+
+
+def dataset_of(cell: Cell) -> tuple[int, str]:
+    """Number and name of the cell's dataset."""
+    task, key = TASKS[cell.task], METHODS[cell.method].labels
+    labels = LABELS[key]
+    number = task.dataset_id + labels.offset + labels.per_point_seed * cell.point_seed
+    name = f"{task.source.partition('_')[2]}{key.capitalize()}"
+    return number, name if key == "dense" else f"{name}{cell.point_seed}"
+
+
+def convert(workspace: Workspace, cell: Cell, data: Path) -> str:
+    """Convert the cell's dataset; its folder's name.
+
+    Args:
+        workspace: to convert into.
+        cell: says which dataset, labels and point seed.
+        data: folder of the dense datasets.
+
+    Raises:
+        PasegError: the dense dataset is missing, or the conversion failed.
+    """
+    task, labels = TASKS[cell.task], METHODS[cell.method].labels
+    number, name = dataset_of(cell)
+    dataset = f"Dataset{number:03d}_{name}"
+    if not (workspace.raw / dataset).exists():
+        source = data / task.source
+        if not (source / "labelsTr").is_dir():
+            raise PasegError(f"{source}: no dense nnU-Net dataset there, which {cell.task} is made from.")
+        options: list[object] = ["--name", name, "--point-seed", cell.point_seed]
+        options += ["--num-processes", workspace.num_processes, *(["--merge", task.merge] if task.merge else [])]
+        if labels == "mixed":
+            split = workspace.folder / "splits" / f"{dataset}.csv"
+            write_mixed_split(source, task, cell.point_seed, split)
+            options += ["--split-csv", split, "--unlisted", "skip"]
+        else:
+            options += ["--num-train", task.num_train, "--num-test", task.num_test]
+        workspace.run(sys.executable, SCRIPT, source, number, *options, *LABELS[labels].options)
+    return dataset
+
+
+def write_mixed_split(source: Path, task: Task, point_seed: int, file: Path) -> None:
+    """The split of the other conversions, with the densely annotated case where ``--dense-validation`` finds it."""
+    ending = json.loads((source / "dataset.json").read_text(encoding="utf-8"))["file_ending"]
+    identifiers = sorted(mask.name.removesuffix(ending) for mask in (source / "labelsTr").glob(f"*{ending}"))
+    training, testing = choose(identifiers, task.num_train, task.num_test, 0)
+    dense, *others = drawn(sorted(training), point_seed)
+    parts = {dense: "validation", **dict.fromkeys(others, "training"), **dict.fromkeys(testing, "test")}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with moved_into_place(file) as temporary:
+        temporary.write_text("".join(f"{case},{part}\n" for case, part in parts.items()), encoding="utf-8")
+
+
+def prepare(workspace: Workspace, cell: Cell, data: Path) -> tuple[str, str]:
+    """Convert, plan and preprocess; the names of the dataset and of its plans."""
+    task, preset = TASKS[cell.task], PRESETS[cell.preset]
+    dataset = convert(workspace, cell, data)
+    plans = workspace.plan(dataset_of(cell)[0], spacing_mm=None if preset.own_spacing else task.spacing_mm)
+    folder = workspace.preprocessed / dataset
+    if preset.features is not None:
+        small = f"small{preset.features}Plans"
+        if not (folder / f"{small}.json").exists():
+            workspace.small_plans(dataset, small, features=preset.features, source=plans)
+        plans = small
+    splits, file = folds(cases_in(workspace.raw / dataset, "Tr"), METHODS[cell.method].labels), "splits_final.json"
+    if not (folder / file).exists() or json.loads((folder / file).read_text(encoding="utf-8")) != splits:
+        write_json(splits, folder / file)
+    return dataset, plans
+
+
+def cases_in(raw: Path, part: str) -> list[str]:
+    """Cases of ``labelsTr`` or ``labelsTs``."""
+    return sorted(file.name.removesuffix(".nii.gz") for file in (raw / f"labels{part}").glob("*.nii.gz"))

@@ -1,0 +1,71 @@
+"""Where nnU-Net looks for the benchmark's trainers: this package's, with a part left out, or with a seed.
+
+It imports this file by its bare name, so that nothing of the benchmark can be imported here.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import Any
+
+import numpy as np
+import torch
+
+ABLATIONS: dict[str, dict[str, float]] = {
+    "nomcrf": {"mcrf_weight": 0.0},
+    "novm": {"vm_weight": 0.0},
+    "self": {"distillation_weight": 0.0},
+    "distillation": {"distillation_weight": 1.0},
+}
+"""Attributes of the trainer, by the part of its name."""
+
+
+def ablated(name: str) -> Any:
+    """A trainer of the package, ablated.
+
+    Args:
+        name: as of :func:`nnunet_paseg.trainers.trainer_class`, with ``_`` and a key of :data:`ABLATIONS` behind the
+            trainer, and ``_seed{S}`` at the end; both may be missing. The seed is that of the networks' start and of
+            the batches, as far as the training process draws them itself.
+
+    Raises:
+        AttributeError: no such trainer (nnU-Net asks with ``hasattr``).
+    """
+    from nnunet_paseg.trainers import trainer_class
+
+    match = re.fullmatch(rf"([A-Za-z\d]+)(?:_({'|'.join(ABLATIONS)}))?((?:_[a-z\d]+)*?)(?:_seed(\d+))?", name)
+    if match is None:
+        raise AttributeError(f"There is no trainer {name!r}.")
+    trainer, ablation, variant, seed = match.groups()
+    base: Any = trainer_class(trainer + variant)
+    changes = ABLATIONS.get(ablation, {})
+    if not changes and seed is None:
+        return base
+
+    class Ablated(base):  # type: ignore[misc]
+        def __init__(
+            self,
+            plans: dict[str, Any],
+            configuration: str,
+            fold: int | str,
+            dataset_json: dict[str, Any],
+            device: torch.device = torch.device("cuda"),  # noqa: B008
+        ) -> None:
+            super().__init__(plans, configuration, fold, dataset_json, device)
+            for key, value in changes.items():
+                if not hasattr(self, key):
+                    raise AttributeError(f"{name}: {trainer} has no {key}.")
+                setattr(self, key, value)
+            if seed is not None:
+                random.seed(int(seed))
+                np.random.seed(int(seed))
+                torch.manual_seed(int(seed))
+
+    # nnU-Net names the results folder after the class.
+    Ablated.__name__ = Ablated.__qualname__ = name
+    return Ablated
+
+
+def __getattr__(name: str) -> Any:
+    return ablated(name)

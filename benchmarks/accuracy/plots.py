@@ -1,0 +1,112 @@
+"""Two pictures of the table: the gap that each method closes, and Dice against annotation minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+from benchmarks.accuracy.budget import minutes
+from benchmarks.accuracy.grid import METHODS, TASKS
+from benchmarks.accuracy.scores import Score
+from benchmarks.accuracy.tables import gap_closed
+from nnunet_paseg.files import moved_into_place
+
+# Okabe and Ito's palette: told apart by colour-blind readers too.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+MARKERS = "osD^vP"
+
+CURVES = {
+    "dense masks": ("dense-few-half", "dense-few", "dense"),
+    "points, stage 1": ("stage1-half", "stage1"),
+    "points, stage 2": ("stage2-half", "stage2"),
+    "mixed, stage 1": ("mixed-stage1",),
+    "mixed, stage 2": ("mixed",),
+}
+"""Methods along each curve of the economics, in the order of their minutes."""
+
+
+def plot_gaps(scores: Sequence[Score], file: Path) -> None:
+    """Gap closed by dataset and method: a mark a seed, hollow where the gap is too small to say much.
+
+    Methods that train on some of the cases only are the other picture's.
+    """
+    whole = [name for name, method in METHODS.items() if method.share is None]
+    found = [(s, gap) for s in scores if s.method in whole and (gap := gap_closed(s, scores)) is not None]
+    methods = [method for method in whole if any(score.method == method for score, _ in found)]
+    datasets = sorted({score.dataset for score, _ in found})
+    figure = Figure(figsize=(max(5, 0.9 * len(methods) + 2.5), 4), layout="constrained")
+    axes = figure.add_subplot()
+    for index, dataset in enumerate(datasets):
+        own = [(score, gap) for score, gap in found if score.dataset == dataset]
+        shift = (index - (len(datasets) - 1) / 2) * 0.6 / max(1, len(datasets))
+        for score, gap in own:
+            axes.plot(
+                methods.index(score.method) + shift,
+                gap.closed,
+                MARKERS[index % len(MARKERS)],
+                color=COLOURS[index % len(COLOURS)],
+                markerfacecolor=None if gap.counts else "none",
+            )
+        # The legend's mark is filled, whatever the first cell is.
+        axes.plot([], [], MARKERS[index % len(MARKERS)], color=COLOURS[index % len(COLOURS)], label=dataset)
+    for level, name in ((0, "seeds"), (1, "dense masks")):
+        axes.axhline(level, color="0.6", linewidth=1)
+        axes.text(1.0, level, f" {name}", transform=axes.get_yaxis_transform(), va="center", color="0.4")
+    axes.set_xticks(range(len(methods)), methods, rotation=30, ha="right")
+    axes.set_xlim(-0.5, max(1, len(methods)) - 0.5)
+    axes.set_ylabel("part of the gap closed (Dice)")
+    if datasets:
+        axes.legend(frameon=False)
+    _save(figure, file)
+
+
+def plot_economics(scores: Sequence[Score], file: Path) -> None:
+    """Dice against annotation minutes, a panel a dataset with cells of few dense masks; no file where there is none."""
+    few = [score for score in scores if score.method.startswith("dense-few")]
+    panels = sorted({(score.dataset, score.iterations, score.preset) for score in few})
+    if not panels:
+        return
+    figure = Figure(figsize=(4.8 * len(panels), 4), layout="constrained")
+    for index, panel in enumerate(panels, start=1):
+        axes = figure.add_subplot(1, len(panels), index)
+        own = [score for score in scores if (score.dataset, score.iterations, score.preset) == panel]
+        _draw_curves(axes, own)
+        axes.set_title(f"{panel[0]}, {panel[1]} iterations")
+    _save(figure, file)
+
+
+def curve(scores: Sequence[Score], methods: Sequence[str]) -> list[tuple[float, float, int]]:
+    """Minutes, mean Dice over seeds, and number of cells of each method that was measured; scores of one dataset."""
+    points = []
+    for method in methods:
+        values = [score.dice for score in scores if score.method == method]
+        if values:
+            points.append((minutes(METHODS[method], TASKS[scores[0].dataset]), fmean(values), len(values)))
+    return points
+
+
+def _draw_curves(axes: Axes, scores: Sequence[Score]) -> None:
+    for (name, methods), colour, marker in zip(CURVES.items(), COLOURS, MARKERS, strict=False):
+        points = curve(scores, methods)
+        if points:
+            axes.plot(*list(zip(*points, strict=True))[:2], marker=marker, color=colour, label=name)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("annotation minutes")
+    axes.set_ylabel("Dice")
+    axes.grid(visible=True, which="both", alpha=0.2)
+    axes.legend(frameon=False)
+
+
+def _save(figure: Figure, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with moved_into_place(file) as temporary:
+        FigureCanvasAgg(figure).print_png(str(temporary))

@@ -1,0 +1,100 @@
+"""Run one cell anew and compare it with the committed row: does the table hold on this machine?
+
+With a folder of real data, it is stock nnU-Net on the seeds of the hippocampus, 1000 iterations; without, the same on
+phantoms, 500 iterations. Both take less than half an hour on two CPU cores.
+
+Example:
+    python -m benchmarks.accuracy.quick DATA --workspace /tmp/quick
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.accuracy import RESULTS
+from benchmarks.accuracy.cells import Cell, cells
+from benchmarks.accuracy.grid import TASKS
+from benchmarks.accuracy.run import BenchmarkWorkspace, run_cell
+from benchmarks.accuracy.scores import Score, read
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.files import moved_into_place
+from nnunet_paseg.phantom import write_phantom_dataset
+
+TOLERANCE = 0.03
+"""In Dice. nnU-Net draws batches and augmentation without a seed, so that two runs differ."""
+
+
+def committed(cell: Cell, folder: Path) -> Score:
+    """The row of the same cell.
+
+    Raises:
+        PasegError: there is none.
+    """
+    wanted = (cell.task, cell.method, cell.point_seed, cell.epochs * cell.iterations, cell.weight_seed, cell.preset)
+    for score in read(folder / "accuracy.csv"):
+        if score.cell == wanted:
+            return score
+    raise PasegError(f"{folder / 'accuracy.csv'} has no row of {cell.name}: there is nothing to compare with.")
+
+
+def compare(new: Score, old: Score, seconds: float) -> tuple[str, bool]:
+    """What to print, and whether the new value is close enough."""
+    difference = new.dice - old.dice
+    close = abs(difference) <= TOLERANCE
+    lines = [
+        f"{new.dataset}, {new.method}, {new.iterations} iterations, in {seconds / 60:.0f} minutes",
+        f"Dice committed {old.dice:.3f}, here {new.dice:.3f}: {difference:+.3f}, tolerance {TOLERANCE}",
+        f"ASSD committed {old.assd_mm:.2f} mm, here {new.assd_mm:.2f} mm",
+        "reproduced" if close else "NOT reproduced",
+    ]
+    return "\n".join(lines), close
+
+
+def make_phantoms(folder: Path) -> Path:
+    """The dense phantoms, and the folder that they lie in."""
+    task = TASKS["phantom"]
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / task.source).exists():
+        with moved_into_place(folder / task.source) as temporary:
+            cases = task.num_train + task.num_test
+            write_phantom_dataset(temporary, num_train=cases, num_test=0, shape_zyx=(16, 32, 32))
+    return folder
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and compare; the exit status is 1 where the row is not reproduced."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.accuracy.quick",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("data", type=Path, nargs="?", help="folder of the dense datasets (default: phantoms)")
+    parser.add_argument("--workspace", type=Path, required=True, help="a new folder for everything nnU-Net writes")
+    parser.add_argument("--num-processes", type=int, default=2, help="default: %(default)s")
+    arguments = parser.parse_args(argv)
+    workspace = BenchmarkWorkspace(arguments.workspace.resolve(), arguments.num_processes)
+    try:
+        if arguments.data is None:
+            [cell] = cells(["phantom"], ["seeds"], [0])
+            data, results = make_phantoms(workspace.folder / "phantoms"), RESULTS / "phantom"
+        else:
+            [cell] = cells(["hippocampus"], ["seeds"], [0])
+            data, results = arguments.data.resolve(), RESULTS
+        if (workspace.folder / "cells" / f"{cell.name}.json").exists():
+            print(f"Finished earlier: to run it anew, delete {workspace.folder}.")
+        old, started = committed(cell, results), time.monotonic()
+        new = run_cell(workspace, cell, data, workspace.folder / "new_results")
+    except PasegError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    text, close = compare(new, old, time.monotonic() - started)
+    print(text)
+    return 0 if close else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""One cell: train, predict, score, and keep a record. A cell that has a record in the workspace is not run again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.accuracy.budget import check, fold
+from benchmarks.accuracy.cells import PRESETS, Cell
+from benchmarks.accuracy.datasets import cases_in, prepare
+from benchmarks.accuracy.grid import METHODS, TASKS
+from benchmarks.accuracy.scores import Score, score_of
+from nnunet_paseg import __version__
+from nnunet_paseg.evaluate import evaluate_folder
+from nnunet_paseg.files import moved_into_place, write_json
+from nnunet_paseg.score_table import write_csv
+from nnunet_paseg.workspace import Workspace
+
+HERE = Path(__file__).resolve().parent
+STAGE1 = ("PASegStage1Trainer", "PASegStage1AuxTrainer")
+
+
+class BenchmarkWorkspace(Workspace):
+    """Where nnU-Net finds the benchmark's trainers too."""
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), "nnUNet_extTrainer": str(HERE / "ext")}
+
+
+def run_cell(workspace: Workspace, cell: Cell, data: Path, output: Path) -> Score:
+    """Run a cell as far as it is not done yet, and put its record and the scores of its cases into ``output``.
+
+    Raises:
+        PasegError: the cell makes no sense, or a command failed.
+    """
+    check(METHODS[cell.method], TASKS[cell.task])
+    kept = workspace.folder / "cells"
+    record, cases = kept / f"{cell.name}.json", kept / f"{cell.name}.csv"
+    if not record.exists():
+        kept.mkdir(parents=True, exist_ok=True)
+        write_json(_run(workspace, cell, data, cases), record)
+    content = json.loads(record.read_text(encoding="utf-8"))
+    score = Score(**content["score"])
+    _copy(record, output / "cells" / f"{score.name}.json")
+    _copy(cases, output / "cases" / f"{score.name}.csv")
+    (output / "splits").mkdir(parents=True, exist_ok=True)
+    write_json(content["split"], output / "splits" / f"{cell.task}.json")
+    return score
+
+
+def _run(workspace: Workspace, cell: Cell, data: Path, cases: Path) -> dict[str, Any]:
+    """Train, predict and score; the record."""
+    method, preset = METHODS[cell.method], PRESETS[cell.preset]
+    dataset, plans = prepare(workspace, cell, data)
+    number = fold(method, cell.point_seed)
+    trained = [*_stage1(workspace, cell, dataset, plans, number), method.trainer + cell.suffix]
+    seconds = {}
+    for name in trained:
+        model = workspace.train(dataset, name, plans=plans, fold=number, epochs=cell.epochs)
+        seconds[name] = training_seconds(model / f"fold_{number}")
+    predictions = workspace.folder / "predictions" / cell.name
+    predictions.parent.mkdir(parents=True, exist_ok=True)
+    workspace.predict(dataset, trained[-1], predictions, plans=plans, fold=number, mirroring=preset.mirroring)
+    raw = workspace.raw / dataset
+    rows = evaluate_folder(predictions, raw / "labelsTs", num_processes=workspace.num_processes)
+    write_csv(rows, cases, preset="default")
+    splits = json.loads((workspace.preprocessed / dataset / "splits_final.json").read_text(encoding="utf-8"))
+    return {
+        "command": command(cell),
+        "nnunet_paseg": __version__,
+        "nnunetv2": version("nnunetv2"),
+        "revision": revision(),
+        "dataset": dataset,
+        "plans": plans,
+        "trained_on": splits[number]["train"],
+        "seconds": seconds,
+        "split": {"train": cases_in(raw, "Tr"), "test": cases_in(raw, "Ts")},
+        "score": asdict(score_of(cell, rows)),
+    }
+
+
+def _stage1(workspace: Workspace, cell: Cell, dataset: str, plans: str, number: int) -> list[str]:
+    """The trainers that a stage 2 starts from, in their places; none for other methods."""
+    _, stage2, variant = METHODS[cell.method].trainer.partition("PASegStage2Trainer")
+    if not stage2:
+        return []
+    # An ablation of stage 2 starts from the same stage 1 as the whole method, under the name that it looks for.
+    own = variant if variant == "_paper" else ""
+    names = [trainer + own + cell.suffix for trainer in STAGE1]
+    for trainer, name in zip(STAGE1, names, strict=True):
+        wanted = trainer + variant + cell.suffix
+        link = workspace.results / dataset / f"{wanted}__{plans}__3d_fullres"
+        if wanted != name and not link.is_symlink():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(f"{name}__{plans}__3d_fullres", target_is_directory=True)
+    return names
+
+
+def training_seconds(folder: Path) -> float:
+    """Sum of the epochs' times in the logs of a fold, however often it was interrupted."""
+    texts = [log.read_text(encoding="utf-8", errors="replace") for log in sorted(folder.glob("training_log_*.txt"))]
+    times = [float(time) for text in texts for time in re.findall(r"Epoch time: ([\d.]+) s", text)]
+    return round(sum(times), 1)
+
+
+def command(cell: Cell) -> str:
+    """The command that runs a cell."""
+    words = ["python -m benchmarks.accuracy DATA --workspace FOLDER", f"--tasks {cell.task} --methods {cell.method}"]
+    words += [f"--point-seeds {cell.point_seed} --weight-seeds {cell.weight_seed}", f"--preset {cell.preset}"]
+    return " ".join([*words, f"--epochs {cell.epochs} --iterations {cell.iterations}"])
+
+
+def revision() -> str:
+    """Of the source, with "-dirty" where it has been changed; empty where there is no git."""
+    if shutil.which("git") is None:
+        return ""
+    words = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(words, cwd=HERE, capture_output=True, text=True, encoding="utf-8").stdout.strip()
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with moved_into_place(target) as temporary:
+        shutil.copyfile(source, temporary)

@@ -1,0 +1,122 @@
+"""The tables: every cell, with the part of the gap to dense masks that it closes, and the means of these parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from scipy.stats import wilcoxon
+
+from benchmarks.accuracy.grid import METHODS
+from benchmarks.accuracy.scores import Score, read_cases
+
+BASELINE, PAPER, DENSE = "seeds", "seeds-paper", "dense"
+
+SMALLEST_GAP = 0.10
+"""In Dice, between seeds and dense masks: below it, the gap closed is mostly noise."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Which part of the way from a baseline to dense masks a method goes, and whether that way is long enough."""
+
+    closed: float
+    counts: bool
+
+    def __str__(self) -> str:
+        return f"{self.closed:.2f}{'' if self.counts else '*'}"
+
+
+def gap_closed(score: Score, scores: Sequence[Score], baseline: str = BASELINE) -> Gap | None:
+    """(method - baseline) / (dense - baseline) in Dice; None where either is not measured, and for the ends.
+
+    The other cells are of the same dataset, points, iterations, preset and seed of weights; dense masks have no points.
+    """
+    same = _same(score, scores)
+    if score.method in (baseline, PAPER, DENSE) or not {baseline, DENSE} <= same.keys():
+        return None
+    gap = same[DENSE].dice - same[baseline].dice
+    # Dense masks that are no better than the seeds leave no way to go.
+    return None if gap <= 0 else Gap((score.dice - same[baseline].dice) / gap, gap >= SMALLEST_GAP)
+
+
+def _same(score: Score, scores: Sequence[Score]) -> dict[str, Score]:
+    return {
+        other.method: other
+        for other in scores
+        if (other.dataset, *other.cell[3:]) == (score.dataset, *score.cell[3:])
+        and (other.point_seed == score.point_seed or other.method == DENSE)
+    }
+
+
+def p_value(score: Score, scores: Sequence[Score], results: Path, baseline: str = BASELINE) -> float | None:
+    """Wilcoxon's signed-rank test over the test cases against the baseline, two-sided.
+
+    Args:
+        score: of the method.
+        scores: among them the baseline's.
+        results: folder with the scores of cases, in ``cases``.
+        baseline: the method to test against.
+
+    Returns:
+        The probability; None where the scores of cases were not kept, or are of other cases.
+    """
+    other = _same(score, scores).get(baseline)
+    if other is None or other == score:
+        return None
+    mine, theirs = (read_cases(results / "cases" / f"{each.name}.csv") for each in (score, other))
+    if not mine or mine.keys() != theirs.keys():
+        return None
+    differences = [mine[case] - theirs[case] for case in mine]
+    return float(wilcoxon(differences).pvalue) if any(differences) else 1.0
+
+
+def cells_table(scores: Sequence[Score], results: Path) -> str:
+    """Markdown: a line a cell."""
+    head = "dataset, iterations, point seed | method | Dice (SD over cases) | ASSD mm | HD95 mm | empty | "
+    head += "gap closed | from the paper's seeds | of dense | p"
+    lines = [f"| {head} |", "|---" * 10 + "|"]
+    for score in scores:
+        cell = f"{score.dataset}, {score.iterations}, {score.point_seed}"
+        cell += f", weights {score.weight_seed}" if score.weight_seed else ""
+        cell += f" ({score.preset})" if score.preset != "cpu" else ""
+        dice = f"{score.dice:.3f} ({score.dice_std:.3f})"
+        distances = f"{score.assd_mm:.2f} | {score.hd95_mm:.2f} | {score.undefined_distances}"
+        gaps = " | ".join(str(gap_closed(score, scores, baseline) or "") for baseline in (BASELINE, PAPER))
+        dense, p = _same(score, scores).get(DENSE), p_value(score, scores, results)
+        part = "" if dense is None or dense == score else f"{score.dice / dense.dice:.2f}"
+        lines.append(f"| {cell} | {score.method} | {dice} | {distances} | {gaps} | {part} | {_short(p)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _short(p: float | None) -> str:
+    if p is None:
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def means_table(scores: Sequence[Score]) -> str:
+    """Markdown: every method's mean gap closed over datasets and seeds, without the cells whose gap is too small."""
+    lines = ["| method | gap closed, mean (cells) | from the paper's seeds, mean (cells) |", "|---|---|---|"]
+    for method in METHODS:
+        own = [score for score in scores if score.method == method]
+        columns = []
+        for baseline in (BASELINE, PAPER):
+            gaps = [gap for score in own if (gap := gap_closed(score, scores, baseline)) is not None and gap.counts]
+            columns.append(f"{fmean(gap.closed for gap in gaps):.2f} ({len(gaps)})" if gaps else "")
+        if any(columns):
+            lines.append(f"| {method} | {columns[0]} | {columns[1]} |")
+    return "\n".join(lines) + "\n"
+
+
+def page(scores: Sequence[Score], results: Path) -> str:
+    """Both tables, with what the marks mean."""
+    notes = f"""\
+gap closed: (method - seeds) / (dense - seeds) in Dice, and the same from the paper's seeds. of dense: Dice as a part of
+that of dense masks. p: Wilcoxon's signed-rank test against seeds, over the test cases, where their scores were kept.
+
+\\* dense masks are less than {SMALLEST_GAP} Dice ahead of the baseline: says little, and is not in the means.
+"""
+    return f"{cells_table(scores, results)}\n{notes}\n{means_table(scores)}"

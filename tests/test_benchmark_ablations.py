@@ -1,0 +1,59 @@
+"""The accuracy benchmark's own trainers, as nnU-Net finds them."""
+
+import numpy as np
+import pytest
+import torch
+from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
+
+from benchmarks.accuracy.grid import METHODS
+from benchmarks.accuracy.run import BenchmarkWorkspace
+
+
+@pytest.fixture
+def make(monkeypatch, tmp_path):
+    """A trainer by name, made as nnU-Net makes it, without data."""
+    for key, value in BenchmarkWorkspace(tmp_path).environment().items():
+        monkeypatch.setenv(key, value)
+
+    def make(name):
+        plans = {"dataset_name": "D", "plans_name": "P", "continue_training": False}
+        plans["configurations"] = {"3d_fullres": {"data_identifier": "D", "architecture": {}}}
+        cls = recursive_find_trainer_class_by_name(name)
+        return cls(plans, "3d_fullres", 0, {"labels": {"background": 0}, "file_ending": ".nii.gz"}, torch.device("cpu"))
+
+    return make
+
+
+@pytest.mark.parametrize("trainer", sorted({method.trainer for method in METHODS.values()}))
+def test_nnunet_finds_every_trainer_of_the_grid(trainer, make):
+    made = make(f"{trainer}_2epochs_3iterations_seed5")
+    assert type(made).__name__ == f"{trainer}_2epochs_3iterations_seed5"
+    assert (made.num_epochs, made.num_iterations_per_epoch) == (2, 3)
+    assert made.output_folder.endswith(f"{trainer}_2epochs_3iterations_seed5__P__3d_fullres/fold_0")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("PASegStage1Trainer_nomcrf", {"mcrf_weight": 0.0}),
+        ("PASegStage1Trainer_novm_3epochs", {"vm_weight": 0.0}),
+        ("PASegStage2Trainer_self_3epochs_2iterations", {"distillation_weight": 0.0}),
+        ("PASegStage2Trainer_distillation_seed1", {"distillation_weight": 1.0}),
+    ],
+)
+def test_what_is_left_out(name, changes, make):
+    before, after = make(name.partition("_")[0]).hyper_parameters(), make(name).hyper_parameters()
+    assert {key: value for key, value in after.items() if before[key] != value} == changes
+
+
+def test_a_seed_fixes_what_the_training_draws(make):
+    drawn = []
+    for seed in (1, 1, 2):
+        make(f"nnUNetTrainer_2epochs_seed{seed}")
+        drawn.append((torch.rand(1).item(), np.random.rand()))
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_what_cannot_be_left_out(make):
+    with pytest.raises(AttributeError, match="PASegStage1Trainer has no distillation_weight"):
+        make("PASegStage1Trainer_self")
