@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, dataclass, fields
@@ -27,7 +28,7 @@ from nnunet_paseg.files import moved_into_place, read_array
 from nnunet_paseg.geodesic import geodesic_distance
 from nnunet_paseg.likely_volume import contrast_volume
 from nnunet_paseg.points import Grid, VoxelInstance, place_on_grid
-from nnunet_paseg.seed_rules import THRESHOLDS, BoxSeeds, SeedParameters, box_seeds, normalised
+from nnunet_paseg.seed_rules import CONTRAST, THRESHOLDS, BoxSeeds, SeedParameters, box_seeds, normalised
 from nnunet_paseg.simulate import simulate_points
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -37,7 +38,10 @@ Expand = Callable[[npt.NDArray[np.floating], Voxels, Voxels, tuple[float, float,
 
 @dataclass(frozen=True)
 class Row:
-    """One target expanded by one rule; shares of the box, precision and recall against the mask."""
+    """One target expanded by one rule; shares of the box, precision and recall against the mask.
+
+    ``volume`` is the likely volume as a part of the true one; the paper's rule has none.
+    """
 
     dataset: str
     case: str
@@ -48,6 +52,7 @@ class Row:
     recall: float
     background_share: float
     background_precision: float
+    volume: float
 
 
 def by_parameters(parameters: SeedParameters) -> Expand:
@@ -64,12 +69,13 @@ def without_extremes(image: npt.NDArray[np.floating], points: Voxels, _: Voxels,
 
 def without_shape(image: npt.NDArray[np.floating], points: Voxels, _: Voxels, spacing: object) -> BoxSeeds:
     """Neither the ends nor the box's shape: normalised intensities and box edges of length 1 only."""
+    inside = normalised(image)
     marked = np.zeros(image.shape[1:], dtype=bool)
     marked[tuple(points.T)] = True
     shape: tuple[int, ...] = marked.shape
-    distance = geodesic_distance(normalised(image), marked, spacing_mm=[1 / size for size in shape])
+    distance = geodesic_distance(CONTRAST * inside, marked, spacing_mm=[1 / size for size in shape])
     order = np.searchsorted(np.sort(distance, axis=None), distance)
-    relative = (order / contrast_volume(normalised(image), distance)).astype(np.float32)
+    relative = (order / contrast_volume(inside, distance)).astype(np.float32)
     return BoxSeeds(relative, relative < THRESHOLDS["adaptive"], relative > SeedParameters().background)
 
 
@@ -124,21 +130,29 @@ def compare(
         recall=round(float((seeds.foreground & truth).sum() / truth.sum()), 4),
         background_share=round(float(background / truth.size), 4),
         background_precision=round(float((seeds.background & ~truth).sum() / background), 4) if background else 1.0,
+        volume=round(float((seeds.relative < 1).sum() / truth.sum()), 4) if background else math.nan,
     )
 
 
 def table(rows: list[Row]) -> str:
     """Markdown, a line per dataset and rule: means over the targets, smallest precision in brackets."""
-    head = "dataset | rule | precision (worst target) | recall | background in the box | its precision (worst)"
-    lines = [f"| {head} |", "|---|---|---|---|---|---|"]
+    head = "dataset | rule | precision (worst target) | recall | background in the box | its precision (worst) | "
+    head += "likely volume / true one (SD of its logarithm)"
+    lines = [f"| {head} |", "|---" * 7 + "|"]
     for dataset in dict.fromkeys(row.dataset for row in rows):
         for rule in RULES:
             chosen = [row for row in rows if (row.dataset, row.rule) == (dataset, rule)]
-            precision, recall, share, right = np.array(
-                [(row.precision, row.recall, row.background_share, row.background_precision) for row in chosen]
+            precision, recall, share, right, volume = np.array(
+                [
+                    (row.precision, row.recall, row.background_share, row.background_precision, row.volume)
+                    for row in chosen
+                ]
             ).T
             count = len(chosen)
-            background = f"{share.mean():.2f} | {right.mean():.3f} ({right.min():.2f})" if share.any() else "0 | "
+            background = "0 |  | "
+            if share.any():
+                background = f"{share.mean():.2f} | {right.mean():.3f} ({right.min():.2f}) | "
+                background += f"{volume.mean():.2f} ({np.log(volume).std():.2f})"
             lines.append(
                 f"| {dataset}, {count} targets | {rule} | {precision.mean():.3f} ({precision.min():.2f}) | "
                 f"{recall.mean():.3f} | {background} |"

@@ -70,10 +70,10 @@ def screenshot(path, picture, size=(1100, 4000)):
         (picture.parent / "profile").mkdir(exist_ok=True)
     else:
         profile = f"--user-data-dir={picture.parent / 'profile'}"
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", profile, *options]
-    run = subprocess.run(
-        [found, *options, path.as_uri()], capture_output=True, text=True, timeout=300, encoding="utf-8"
-    )
+        quiet = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", *quiet, profile, *options]
+    command = [found, *options, path.as_uri()]
+    run = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=300, check=False)
     assert picture.exists(), run.stderr
     return _rgb(picture), [line for line in run.stderr.splitlines() if "CONSOLE" in line]
 

@@ -2,16 +2,11 @@
 
 import ast
 import json
-import multiprocessing
 import re
-import sys
 from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
 
 import numpy as np
 import pytest
-import torch
-from nnunetv2.training.logging.nnunet_logger import LocalLogger
 
 from nnunet_paseg.conversion import convert
 from nnunet_paseg.dataset import Case, DatasetPlan
@@ -21,7 +16,7 @@ from nnunet_paseg.point_formats.csv import write_csv
 from nnunet_paseg.trainers.resume import read_checkpoint
 from nnunet_paseg.workspace import Workspace
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = pytest.mark.slow
 
 TRAINERS = tuple(
     f"{name}_2epochs_1iterations" for name in ("PASegStage1Trainer", "PASegStage1AuxTrainer", "PASegStage2Trainer")
@@ -30,25 +25,6 @@ STAGE_1_TERMS = {"partial", "mcrf", "vm", "ramp"}
 STAGE_2_TERMS = {
     "supervised", "distillation", "supervised (auxiliary)", "distillation (auxiliary)", "teacher agreement",
 }  # fmt: skip
-
-
-class OneInterpreter(Workspace):
-    """Runs the installed commands here, and forks their workers: starting Python anew takes longer than all they do."""
-
-    def run(self, *command, epochs=None, environment=None):
-        name, *arguments = (str(word) for word in command)
-        (entry,) = entry_points(group="console_scripts", name=name)
-        forked = multiprocessing.get_context("fork")
-        with pytest.MonkeyPatch.context() as patch:
-            for variable, value in {**self.environment(), **(environment or {})}.items():
-                patch.setenv(variable, value)
-            patch.setattr(sys, "argv", [name, *arguments])
-            patch.setattr(multiprocessing, "get_context", lambda method=None: forked)
-            # nnU-Net takes as many threads as there are cores, which on busy ones wait for each other.
-            patch.setattr(torch, "set_num_threads", lambda number: None)
-            # Slow, and nnU-Net's own.
-            patch.setattr(LocalLogger, "plot_progress_png", lambda *_: None)
-            entry.load()()
 
 
 @dataclass(frozen=True)
@@ -86,7 +62,7 @@ def dataset(tmp_path):
             for suffix, split in (("Tr", "train"), ("Ts", "test"))
             for mask in sorted((dense / f"labels{suffix}").glob("*.nii.gz"))
         ]
-        made = Dataset(OneInterpreter(tmp_path / "nnunet", num_processes=1), f"Dataset{number}_Kind", classes)
+        made = Dataset(Workspace(tmp_path / "nnunet", num_processes=1), f"Dataset{number}_Kind", classes)
         names = tuple(f"lesion_{label}" for label in range(1, classes + 1))
         plan = DatasetPlan(made.name, ("MRI",), names, validation=("case_003",))
         convert(change(cases), plan, made.space.raw, num_processes=1)
