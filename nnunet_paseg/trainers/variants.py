@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -44,6 +45,29 @@ def trainer_class(name: str) -> type[nnUNetTrainer]:
     if match[1] == name:
         return base
 
+    def change(trainer: Any) -> None:
+        if paper:
+            for key, value in PAPER.items():
+                if hasattr(trainer, key):
+                    setattr(trainer, key, value)
+        if epochs:
+            trainer.num_epochs = int(epochs)
+        if iterations:
+            trainer.num_iterations_per_epoch = int(iterations)
+            trainer.num_val_iterations_per_epoch = max(1, int(iterations) // 5)
+
+    return changed(base, name, change)
+
+
+def changed(base: type[nnUNetTrainer], name: str, change: Callable[[Any], None]) -> type[nnUNetTrainer]:
+    """A trainer under another name, which nnU-Net gives to the results folder.
+
+    Args:
+        base: the trainer.
+        name: of the new one.
+        change: called with every new trainer after its constructor.
+    """
+
     class Variant(base):  # type: ignore[valid-type,misc]
         def __init__(
             self,
@@ -54,16 +78,7 @@ def trainer_class(name: str) -> type[nnUNetTrainer]:
             device: torch.device = torch.device("cuda"),  # noqa: B008
         ) -> None:
             super().__init__(plans, configuration, fold, dataset_json, device)
-            if paper:
-                for key, value in PAPER.items():
-                    if hasattr(self, key):
-                        setattr(self, key, value)
-            if epochs:
-                self.num_epochs = int(epochs)
-            if iterations:
-                self.num_iterations_per_epoch = int(iterations)
-                self.num_val_iterations_per_epoch = max(1, int(iterations) // 5)
+            change(self)
 
-    # nnU-Net names the results folder after the class.
     Variant.__name__ = Variant.__qualname__ = name
     return Variant

@@ -32,7 +32,7 @@ def ablated(name: str) -> Any:
     Raises:
         AttributeError: no such trainer (nnU-Net asks with ``hasattr``).
     """
-    from nnunet_paseg.trainers import trainer_class
+    from nnunet_paseg.trainers.variants import changed, trainer_class
 
     match = re.fullmatch(rf"([A-Za-z\d]+)(?:_({'|'.join(ABLATIONS)}))?((?:_[a-z\d]+)*?)(?:_seed(\d+))?", name)
     if match is None:
@@ -43,28 +43,17 @@ def ablated(name: str) -> Any:
     if not changes and seed is None:
         return base
 
-    class Ablated(base):  # type: ignore[misc]
-        def __init__(
-            self,
-            plans: dict[str, Any],
-            configuration: str,
-            fold: int | str,
-            dataset_json: dict[str, Any],
-            device: torch.device = torch.device("cuda"),  # noqa: B008
-        ) -> None:
-            super().__init__(plans, configuration, fold, dataset_json, device)
-            for key, value in changes.items():
-                if not hasattr(self, key):
-                    raise AttributeError(f"{name}: {trainer} has no {key}.")
-                setattr(self, key, value)
-            if seed is not None:
-                random.seed(int(seed))
-                np.random.seed(int(seed))
-                torch.manual_seed(int(seed))
+    def change(made: Any) -> None:
+        for key, value in changes.items():
+            if not hasattr(made, key):
+                raise AttributeError(f"{name}: {trainer} has no {key}.")
+            setattr(made, key, value)
+        if seed is not None:
+            random.seed(int(seed))
+            np.random.seed(int(seed))
+            torch.manual_seed(int(seed))
 
-    # nnU-Net names the results folder after the class.
-    Ablated.__name__ = Ablated.__qualname__ = name
-    return Ablated
+    return changed(base, name, change)
 
 
 def __getattr__(name: str) -> Any:
