@@ -17,6 +17,8 @@ from nnunet_paseg.dataset import Case, DatasetPlan
 from nnunet_paseg.files import write_json
 from nnunet_paseg.sources import as_source
 
+TOOL = f"nnunet-paseg {nnunet_paseg.__version__}"
+
 
 def describe(folder: Path, cases: Sequence[Case], plan: DatasetPlan) -> None:
     """Write dataset.json, splits_final.json and paseg.json from the plan and the records of all cases."""
@@ -34,7 +36,7 @@ def describe(folder: Path, cases: Sequence[Case], plan: DatasetPlan) -> None:
         # nnU-Net's planner copies it to the preprocessed dataset.
         write_json([split], folder / "splits_final.json")
     record = {
-        "tool": f"nnunet-paseg {nnunet_paseg.__version__}",
+        "tool": TOOL,
         "seeds": asdict(plan.seeds),
         "point_seed": plan.point_seed,
         **({"crop": plan.crop} if plan.crop else {}),
@@ -60,5 +62,7 @@ def _write_dataset_json(folder: Path, training: Sequence[Case], plan: DatasetPla
         len(training),
         ".nii.gz",
         dataset_name=plan.name,
+        license="that of the images",  # nnU-Net's own default texts are reproaches
+        converted_by=TOOL,
         **references,
     )

@@ -12,7 +12,7 @@ from benchmarks.accuracy.cells import Cell
 from benchmarks.accuracy.grid import METHODS, TASKS
 from benchmarks.accuracy.plots import CURVES, curve, plot_economics, plot_gaps
 from benchmarks.accuracy.scores import Score, keep, read, read_cases, score_of
-from benchmarks.accuracy.tables import Gap, gap_closed, means_table, p_value, page
+from benchmarks.accuracy.tables import Gap, gap_closed, means_table, p_value, page, runs_table
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.score_table import Row, write_csv
 
@@ -51,6 +51,22 @@ def test_means_of_the_gaps_that_count():
     # 0.05 / 0.2 and 0.2 / 0.3; the abdomen's gap of 0.05 is too small.
     assert "| stage1 | 0.46 (2) |  |" in means_table(scores)
     assert gap_closed(scores[3], scores) == Gap(pytest.approx(2 / 3), True)
+
+
+def test_one_dense_training_serves_all_seeds_of_weights():
+    again = [replace(cell(method, dice), weight_seed=1) for method, dice in (("seeds", 0.5), ("stage1", 0.65))]
+    assert str(gap_closed(again[1], [*MEASURED, *again])) == "0.50"
+    own = [*MEASURED, *again, replace(cell("dense", 0.7), weight_seed=1)]
+    assert str(gap_closed(again[1], own)) == "0.75"
+    assert str(gap_closed(MEASURED[1], own)) == "0.25"
+
+
+def test_the_spread_over_runs():
+    scores = [*MEASURED, replace(cell("stage1", 0.75), weight_seed=1)]
+    assert [line for line in runs_table(scores).splitlines() if "atrium" in line] == [
+        "| atrium, 1000 | stage1 | 3 | 0.700 | 0.050 |"
+    ]
+    assert runs_table(MEASURED[:3]) == ""
 
 
 def test_cells_are_kept_and_replaced(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 
 from scipy.stats import wilcoxon
 
@@ -32,7 +32,8 @@ class Gap:
 def gap_closed(score: Score, scores: Sequence[Score], baseline: str = BASELINE) -> Gap | None:
     """(method - baseline) / (dense - baseline) in Dice; None where either is not measured, and for the ends.
 
-    The other cells are of the same dataset, points, iterations, preset and seed of weights; dense masks have no points.
+    The other cells are of the same dataset, points, iterations, preset and seed of weights; dense masks have no points,
+    and one run of them serves all seeds of weights.
     """
     same = _same(score, scores)
     if score.method in (baseline, PAPER, DENSE) or not {baseline, DENSE} <= same.keys():
@@ -43,12 +44,14 @@ def gap_closed(score: Score, scores: Sequence[Score], baseline: str = BASELINE) 
 
 
 def _same(score: Score, scores: Sequence[Score]) -> dict[str, Score]:
-    return {
-        other.method: other
-        for other in scores
-        if (other.dataset, *other.cell[3:]) == (score.dataset, *score.cell[3:])
-        and (other.point_seed == score.point_seed or other.method == DENSE)
-    }
+    """By method; of several dense ones that of the same seed of weights, if there is one."""
+    budget = (score.dataset, score.iterations, score.preset)
+    mine = [other for other in scores if (other.dataset, other.iterations, other.preset) == budget]
+    dense = [other for other in mine if other.method == DENSE]
+    dense.sort(key=lambda other: other.weight_seed == score.weight_seed)
+    seeds = (score.point_seed, score.weight_seed)
+    found = {other.method: other for other in mine if (other.point_seed, other.weight_seed) == seeds}
+    return found | {other.method: other for other in dense}
 
 
 def p_value(score: Score, scores: Sequence[Score], results: Path, baseline: str = BASELINE) -> float | None:
@@ -97,6 +100,19 @@ def _short(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def runs_table(scores: Sequence[Score]) -> str:
+    """Markdown: mean Dice over the runs of a method, for those that ran with several seeds of points or weights."""
+    lines = ["| dataset, iterations | method | runs | Dice, mean | SD over runs |", "|---" * 5 + "|"]
+    runs: dict[tuple[str, int, str, str], list[float]] = {}
+    for score in scores:
+        runs.setdefault((score.dataset, score.iterations, score.preset, score.method), []).append(score.dice)
+    for (dataset, iterations, preset, method), dice in runs.items():
+        if len(dice) > 1:
+            name = f"{dataset}, {iterations}" + (f" ({preset})" if preset != "cpu" else "")
+            lines.append(f"| {name} | {method} | {len(dice)} | {fmean(dice):.3f} | {stdev(dice):.3f} |")
+    return "\n".join(lines) + "\n" if len(lines) > 2 else ""
+
+
 def means_table(scores: Sequence[Score]) -> str:
     """Markdown: every method's mean gap closed over datasets and seeds, without the cells whose gap is too small."""
     lines = ["| method | gap closed, mean (cells) | from the paper's seeds, mean (cells) |", "|---|---|---|"]
@@ -119,4 +135,5 @@ that of dense masks. p: Wilcoxon's signed-rank test against seeds, over the test
 
 \\* dense masks are less than {SMALLEST_GAP} Dice ahead of the baseline: says little, and is not in the means.
 """
-    return f"{cells_table(scores, results)}\n{notes}\n{means_table(scores)}"
+    parts = (cells_table(scores, results), notes, runs_table(scores), means_table(scores))
+    return "\n".join(part for part in parts if part)
