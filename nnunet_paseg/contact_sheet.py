@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.figures import BACKGROUND_COLOUR, CLASS_COLOURS
 from nnunet_paseg.files import moved_into_place
+from nnunet_paseg.panels import BACKGROUND_COLOUR, CLASS_COLOURS
 from nnunet_paseg.points import FloatArray, Grid, Instance, place_on_grid
 
 PANEL_INCHES = 1.6

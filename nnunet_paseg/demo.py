@@ -152,8 +152,9 @@ def draw(workspace: Workspace, predictions: dict[str, Path], num_cases: int = 4)
     """
     import numpy as np
 
-    from nnunet_paseg.figures import FigureRow, MarkedPoints, Panel, comparison_figure
+    from nnunet_paseg.figures import comparison_figure
     from nnunet_paseg.files import read_array
+    from nnunet_paseg.panels import FigureRow, MarkedPoints, Panel
     from nnunet_paseg.points import Grid, place_on_grid
     from nnunet_paseg.seeds import expand_points
     from nnunet_paseg.simulate import simulate_points

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.figures import FigureRow, MarkedPoints, Panel, comparison_figure
+from nnunet_paseg.figures import comparison_figure
+from nnunet_paseg.panels import FigureRow, MarkedPoints, Panel
 
 
 @pytest.fixture

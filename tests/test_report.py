@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 
 from nnunet_paseg.cli import main
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.figures import CLASS_COLOURS
+from nnunet_paseg.panels import CLASS_COLOURS
 from nnunet_paseg.point_formats.csv import write_csv
 from nnunet_paseg.points import Grid, Instance
 from nnunet_paseg.report import Sources, write_report

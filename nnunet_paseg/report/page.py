@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from html import escape
 from urllib.parse import quote
 
-from nnunet_paseg.figures import CLASS_COLOURS, IGNORE_RGBA, TRUTH_COLOUR
 from nnunet_paseg.metrics import PRESETS
+from nnunet_paseg.panels import CLASS_COLOURS, IGNORE_RGBA, TRUTH_COLOUR
 from nnunet_paseg.report.cases import ReportCase
 from nnunet_paseg.report.html import cell, document, figure, number, row_header, table, text_cell
 from nnunet_paseg.report.scores import Spread, spreads

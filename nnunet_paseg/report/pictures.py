@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import ndimage
 
-from nnunet_paseg.figures import FigureRow, MarkedPoints, Panel, View
+from nnunet_paseg.panels import FigureRow, MarkedPoints, Panel, View
 from nnunet_paseg.points import Grid, Instance
 
 PLANES = (("axial", (0, 1, 2)), ("coronal", (1, 0, 2)), ("sagittal", (2, 0, 1)))

@@ -13,8 +13,8 @@ from matplotlib.colors import ListedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from nnunet_paseg.figures import CLASS_COLOURS
 from nnunet_paseg.files import moved_into_place
+from nnunet_paseg.panels import CLASS_COLOURS
 
 COLUMNS = ("image", "labels", "prediction", "foreground probability")
 BACKGROUND_COLOUR = "#3B6FB6"
