@@ -1,0 +1,109 @@
+"""Where the wrong voxels of the accuracy benchmark's predictions lie: at the boundary or far, false or missing.
+
+Example:
+    python benchmarks/errors.py FOLDER
+FOLDER is the workspace of `python -m benchmarks.accuracy`; every finished cell in it becomes a line of errors.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from tqdm import tqdm
+
+from nnunet_paseg.files import moved_into_place, read_array
+from nnunet_paseg.metrics import dice
+from nnunet_paseg.points import Grid
+
+RESULTS = Path(__file__).resolve().parent / "results"
+NEAR_MM = 2.0
+
+
+@dataclass(frozen=True)
+class Errors:
+    """One class of one case.
+
+    Attributes:
+        dice: overlap.
+        volume: predicted, as a part of the true one.
+        parts: voxels as parts of the true volume: false ones near the true surface and far from it, then missing ones.
+    """
+
+    case: str
+    dice: float
+    volume: float
+    parts: tuple[float, float, float, float]
+
+
+def errors(
+    prediction: npt.NDArray[np.bool_],
+    truth: npt.NDArray[np.bool_],
+    spacing_mm: tuple[float, ...],
+    case: str = "",
+    near_mm: float = NEAR_MM,
+) -> Errors:
+    """Errors of a mask (z, y, x); near is at most ``near_mm`` from the nearest voxel on the surface's other side."""
+    outside = ndimage.distance_transform_edt(~truth, sampling=spacing_mm)
+    inside = ndimage.distance_transform_edt(truth, sampling=spacing_mm)
+    false, missing = prediction & ~truth, truth & ~prediction
+    counts = [
+        (false & (outside <= near_mm)).sum(),
+        (false & (outside > near_mm)).sum(),
+        (missing & (inside <= near_mm)).sum(),
+        (missing & (inside > near_mm)).sum(),
+    ]
+    size = int(truth.sum())
+    parts = tuple(float(count) / size for count in counts)
+    assert len(parts) == 4
+    return Errors(case, dice(prediction, truth), float(prediction.sum()) / size, parts)
+
+
+def errors_of_case(predictions: Path, reference: Path) -> list[Errors]:
+    """A line for every class that the reference holds."""
+    truth, prediction = read_array(reference), read_array(predictions / reference.name)
+    spacing, case = Grid.from_file(reference).spacing_mm, reference.name.removesuffix(".nii.gz")
+    return [errors(prediction == label, truth == label, spacing, case) for label in np.unique(truth) if label]
+
+
+def line(cell: str, found: list[Errors]) -> str:
+    """Means over cases and classes, and the three cases with the smallest Dice."""
+    parts = np.mean([each.parts for each in found], axis=0)
+    shares = " | ".join(f"{part / parts.sum():.2f}" if parts.any() else "" for part in parts)
+    worst = ", ".join(f"{each.case} {each.dice:.2f}" for each in sorted(found, key=lambda each: each.dice)[:3])
+    mean = np.mean([each.dice for each in found])
+    return f"| {cell} | {mean:.3f} | {np.mean([each.volume for each in found]):.2f} | {shares} | {worst} |"
+
+
+def main() -> None:
+    """Write errors.md from the workspace's cells."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workspace", type=Path, help="folder of the accuracy benchmark")
+    parser.add_argument("--num-processes", type=int, default=2, help="default: %(default)s")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results (default: %(default)s)")
+    arguments = parser.parse_args()
+    head = f"cell | Dice | volume | false, up to {NEAR_MM:g} mm | false, farther | missing, up to {NEAR_MM:g} mm | "
+    lines = [f"| {head}missing, farther | worst |", "|---" * 8 + "|"]
+    for record in tqdm(sorted((arguments.workspace / "cells").glob("*.json")), unit="cell"):
+        dataset = json.loads(record.read_text(encoding="utf-8"))["dataset"]
+        references = sorted((arguments.workspace / "nnUNet_raw" / dataset / "labelsTs").glob("*.nii.gz"))
+        job = partial(errors_of_case, arguments.workspace / "predictions" / record.stem)
+        with ProcessPoolExecutor(arguments.num_processes) as pool:
+            lines.append(line(record.stem, [each for case in pool.map(job, references) for each in case]))
+    notes = "The four columns in the middle: shares of all wrong voxels. volume: predicted / true."
+    text = "\n".join([*lines, "", notes, ""])
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    with moved_into_place(arguments.output / "errors.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+import numpy as np
+import pytest
+
+from benchmarks.errors import Errors, errors, line
+
+
+def test_errors_by_hand():
+    truth = np.zeros((1, 1, 20), dtype=bool)
+    truth[..., 5:15] = True
+    prediction = np.zeros_like(truth)
+    prediction[..., 7:17] = True  # two voxels missing at one end, two too many at the other
+    prediction[..., 19] = True
+    found = errors(prediction, truth, (1.0, 1.0, 1.0), "a")
+    # The missing ones are 1 and 2 mm deep; the false ones 1, 2 and 5 mm away.
+    assert found.parts == pytest.approx((0.2, 0.1, 0.2, 0))
+    assert found.volume == pytest.approx(1.1)
+    assert found.dice == pytest.approx(2 * 8 / 21)
+    assert errors(prediction, truth, (1.0, 1.0, 3.0)).parts == pytest.approx((0, 0.3, 0, 0.2))
+
+
+def test_a_line_of_the_table():
+    found = [Errors("a", 0.5, 1.5, (0.3, 0.1, 0.0, 0.0)), Errors("b", 0.9, 0.5, (0.1, 0.1, 0.2, 0.2))]
+    assert line("cell", found) == "| cell | 0.700 | 1.00 | 0.40 | 0.20 | 0.20 | 0.20 | a 0.50, b 0.90 |"
+    assert line("cell", [Errors("a", 1.0, 1.0, (0.0, 0.0, 0.0, 0.0))]) == "| cell | 1.000 | 1.00 |  |  |  |  | a 1.00 |"
