@@ -3,8 +3,9 @@
 
 Images are called {case}.nii.gz, or {case}_0000.nii.gz, {case}_0001.nii.gz, ... for several channels; points
 {case}.mrk.json, {case}.fcsv, {case}.csv, {case}.tsv or {case}_7points.nii.gz, or a folder {case} of several such files.
-Both may lie in one folder. Look through them first with `paseg check`. Test images need no points; their dense masks,
-{case}.nii.gz, are optional.
+Both may lie in one folder. Look through them first with `paseg check`. Training images with a dense mask,
+{case}.nii.gz in the folder of --masks, learn from it and need no points. Test images need none either; their masks
+are optional.
 
 Example:
     python dataset_conversion/from_folder.py images points 102 --name Brain --classes tumor edema --channel-names T1 T2
@@ -22,23 +23,44 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.script import add_output_arguments, add_seed_arguments, run, seed_parameters, write_dataset
 
 
-def training_cases(images: Path, points: Path) -> list[Case]:
-    """One case for every point file.
+def training_cases(images: Path, points: Path, masks: Path | None = None) -> list[Case]:
+    """One case for every point file and for every mask; a case that has both learns from its mask.
 
     Raises:
-        PasegError: a folder cannot be used, or a case has no image, or more than one point file.
+        PasegError: a folder cannot be used, a case has no image, or more than one point file or mask.
     """
-    cases = []
-    found = find_case_files(images, points)
-    for files in found:
-        if not files.points:
-            continue
-        if not files.images:
-            raise PasegError(f"Case {files.identifier}: {images} holds no image for {files.points[0].name}.")
-        cases.append(Case(files.identifier, files.images, points=files.point_file()))
-    if unmarked := [files.identifier for files in found if not files.points]:
+    found = {files.identifier: files for files in find_case_files(images, points)}
+    dense = masks_in(masks) if masks else {}
+    if strange := sorted(case for case in dense if case not in found or not found[case].images):
+        raise PasegError(f"{masks} holds masks of cases that have no image in {images}: {strange[:5]}.")
+    cases, unmarked = [], []
+    for case, files in found.items():
+        if case in dense:
+            cases.append(Case(case, files.images, mask=dense[case], annotation="dense"))
+        elif not files.points:
+            unmarked.append(case)
+        elif not files.images:
+            raise PasegError(f"Case {case}: {images} holds no image for {files.points[0].name}.")
+        else:
+            cases.append(Case(case, files.images, points=files.point_file()))
+    if unmarked:
         print(f"{len(unmarked)} of {len(found)} images have no points and are left out: {unmarked}", file=sys.stderr)
     return cases
+
+
+def masks_in(folder: Path) -> dict[str, Path]:
+    """The one mask of every case.
+
+    Raises:
+        PasegError: the folder is missing, or a case has several masks.
+    """
+    if not folder.is_dir():
+        raise PasegError(f"{folder}: no such folder")
+    found = group_images(folder)
+    for case, paths in found.items():
+        if len(paths) != 1:
+            raise PasegError(f"Case {case} has {len(paths)} masks in {folder}: there must be one, {case}.nii.gz.")
+    return {case: path for case, (path,) in found.items()}
 
 
 def test_cases(images: Path, masks: Path | None) -> list[Case]:
@@ -47,22 +69,20 @@ def test_cases(images: Path, masks: Path | None) -> list[Case]:
     Raises:
         PasegError: a folder is missing, or a case has no mask or several.
     """
-    for folder in filter(None, (images, masks)):
-        if not folder.is_dir():
-            raise PasegError(f"{folder}: no such folder")
-    found = group_images(masks) if masks else {}
+    if not images.is_dir():
+        raise PasegError(f"{images}: no such folder")
+    found = masks_in(masks) if masks else {}
     cases = []
     for case, paths in group_images(images).items():
-        mask = found.get(case, ())
-        if masks and len(mask) != 1:
-            raise PasegError(f"Test case {case} has {len(mask)} masks in {masks}: there must be one, {case}.nii.gz.")
-        cases.append(Case(case, paths, mask=mask[0] if mask else None, split="test"))
+        if masks and case not in found:
+            raise PasegError(f"Test case {case} has no mask in {masks}: there must be one, {case}.nii.gz.")
+        cases.append(Case(case, paths, mask=found.get(case), split="test"))
     return cases
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Convert as the command line says."""
-    cases = training_cases(arguments.images, arguments.points)
+    cases = training_cases(arguments.images, arguments.points, arguments.masks)
     if arguments.test_images:
         cases += test_cases(arguments.test_images, arguments.test_masks)
     plan = DatasetPlan(
@@ -83,6 +103,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--classes", nargs="+", default=["target"], help="what the points mark (default: target)")
     parser.add_argument(
         "--channel-names", nargs="+", default=["MRI"], help="one name a channel (default: MRI); 'CT' for CT"
+    )
+    parser.add_argument(
+        "--masks",
+        type=Path,
+        help="folder of dense masks, with labels 1, 2, ..., of some training images: these learn "
+        "from them and need no points",
     )
     parser.add_argument("--test-images", type=Path, help="folder of test images")
     parser.add_argument(

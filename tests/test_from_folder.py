@@ -87,7 +87,7 @@ def test_every_format_gives_the_same_labels(sources):
             [],
             r"R\.mrk\.json, markup 1 'R' holds no foreground",
         ),
-        (lambda s: (s / "masks" / "e.nii.gz").unlink(), [], r"Test case e has 0 masks in .*: there must be one"),
+        (lambda s: (s / "masks" / "e.nii.gz").unlink(), [], r"Test case e has no mask in .*: there must be one"),
         (lambda s: None, ["--channel-names", "T1"], r"Case a has 2 image files for the 1 channels \['T1'\]"),
         (lambda s: None, ["--test-images", "nowhere"], r"nowhere: no such folder"),
         (
@@ -109,3 +109,37 @@ def test_images_without_points_are_named(sources, capsys):
     (sources / "points" / "b.fcsv").unlink()
     assert convert(sources, "--channel-names", "T1", "T2") == 0
     assert "1 of 4 images have no points and are left out: ['b']" in capsys.readouterr().err
+
+
+def test_cases_with_a_mask_learn_from_it(sources, capsys):
+    """One case loses its points for a mask, another has both."""
+    mask = np.zeros(SHAPE, dtype=np.uint8)
+    mask[3:9, 4:12, 5:15] = 2
+    for case in "ab":
+        write_image(mask, sources / "dense" / f"{case}.nii.gz")
+    (sources / "points" / "a.mrk.json").unlink()
+    options = ["--channel-names", "T1", "T2", "--masks", str(sources / "dense")]
+    assert convert(sources, *options) == 0
+    folder = sources / "raw" / "Dataset009_Points"
+    labels = {case: read_array(folder / "labelsTr" / f"{case}.nii.gz") for case in "abcd"}
+    assert (labels["a"] == mask).all()
+    assert (labels["b"] == mask).all()
+    assert 3 in labels["c"]
+    cases = json.loads((folder / "paseg.json").read_text(encoding="utf-8"))["cases"]
+    assert [cases[case]["annotation"] for case in "abcd"] == ["dense", "dense", "points", "points"]
+    assert "left out" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda s: write_image(np.zeros(SHAPE, np.uint8), s / "dense" / "z.nii.gz"), r"no image in .*images: \['z'\]"),
+        (lambda s: write_image(np.full(SHAPE, 7, np.uint8), s / "dense" / "a.nii.gz"), r"Case a: .*values \[7"),
+        (lambda s: None, r"dense: no such folder"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused(sources, capsys, spoil, message):
+    spoil(sources)
+    assert convert(sources, "--channel-names", "T1", "T2", "--masks", str(sources / "dense")) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not list((sources / "raw").glob("Dataset009_*"))

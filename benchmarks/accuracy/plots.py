@@ -23,6 +23,7 @@ MARKERS = "osD^vP"
 
 CURVES = {
     "dense masks": ("dense-few-half", "dense-few", "dense"),
+    "points, seeds alone": ("seeds",),
     "points, stage 1": ("stage1-half", "stage1"),
     "points, stage 2": ("stage2-half", "stage2"),
     "mixed, stage 1": ("mixed-stage1",),
