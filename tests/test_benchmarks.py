@@ -166,10 +166,12 @@ def test_economics(tmp_path):
 
 
 def test_comparison_with_the_committed_row(tmp_path):
-    text, close = quick.compare(cell("seeds", 0.575), cell("seeds", 0.6), 120)
+    old = cell("seeds", 0.6, "hippocampus")
+    text, close = quick.compare(cell("seeds", 0.575, "hippocampus"), old, 120)
     assert close
     assert "committed 0.600, here 0.575: -0.025, tolerance 0.03" in text
-    assert not quick.compare(cell("seeds", 0.56), cell("seeds", 0.6), 120)[1]
+    assert not quick.compare(cell("seeds", 0.56, "hippocampus"), old, 120)[1]
+    assert not quick.compare(cell("seeds", 0.75, "phantom"), cell("seeds", 0.6, "phantom"), 120)[1]
     keep(cell("seeds", 0.6), tmp_path / "accuracy.csv")
     assert quick.committed(Cell("atrium", "seeds", 0, 20, 50), tmp_path) == cell("seeds", 0.6)
     with pytest.raises(PasegError, match="no row of atrium_seeds_0_30epochs_50iterations"):

@@ -33,7 +33,7 @@ TASKS = {
     "hippocampus": Task("Dataset004_Hippocampus", 310, 60, 40, merge="hippocampus"),
     "atrium": Task("Dataset050_LeftAtrium", 320, 45, 30, spacing_mm=(2.5, 2.5, 2.5), epochs=30),
     "hippocampus2": Task("Dataset004_Hippocampus", 330, 60, 40, targets=2),
-    "abdomen": Task("Dataset070_AbdomenMR", 340, 10, 5, spacing_mm=(7.7, 5.0, 5.0), targets=4),
+    "abdomen": Task("Dataset070_AbdomenMR", 340, 10, 5, spacing_mm=(7.7, 5.0, 5.0), epochs=100, targets=4),
     "sarcoma": Task("Dataset060_SoftTissueSarcoma", 350, 22, 11, spacing_mm=(4.0, 3.0, 3.0), epochs=30),
     "phantom": Task("Dataset900_Phantom", 360, 24, 12, epochs=10),
 }

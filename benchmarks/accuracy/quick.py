@@ -24,8 +24,9 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.files import moved_into_place
 from nnunet_paseg.phantom import write_phantom_dataset
 
-TOLERANCE = 0.03
-"""In Dice. nnU-Net draws batches and augmentation without a seed, so that two runs differ."""
+TOLERANCES = {"hippocampus": 0.03, "phantom": 0.1}
+"""In Dice. nnU-Net draws batches and augmentation without a seed, so that two runs differ: three on the hippocampus
+ended within 0.011; two on the phantoms, with half the iterations and 12 test cases, 0.08 apart."""
 
 
 def committed(cell: Cell, folder: Path) -> Score:
@@ -43,11 +44,11 @@ def committed(cell: Cell, folder: Path) -> Score:
 
 def compare(new: Score, old: Score, seconds: float) -> tuple[str, bool]:
     """What to print, and whether the new value is close enough."""
-    difference = new.dice - old.dice
-    close = abs(difference) <= TOLERANCE
+    difference, tolerance = new.dice - old.dice, TOLERANCES[new.dataset]
+    close = abs(difference) <= tolerance
     lines = [
         f"{new.dataset}, {new.method}, {new.iterations} iterations, in {seconds / 60:.0f} minutes",
-        f"Dice committed {old.dice:.3f}, here {new.dice:.3f}: {difference:+.3f}, tolerance {TOLERANCE}",
+        f"Dice committed {old.dice:.3f}, here {new.dice:.3f}: {difference:+.3f}, tolerance {tolerance}",
         f"ASSD committed {old.assd_mm:.2f} mm, here {new.assd_mm:.2f} mm",
         "reproduced" if close else "NOT reproduced",
     ]
