@@ -40,7 +40,7 @@ class Errors:
     case: str
     dice: float
     volume: float
-    parts: tuple[float, float, float, float]
+    parts: tuple[float, ...]
 
 
 def errors(
@@ -48,21 +48,19 @@ def errors(
     truth: npt.NDArray[np.bool_],
     spacing_mm: tuple[float, ...],
     case: str = "",
-    near_mm: float = NEAR_MM,
 ) -> Errors:
-    """Errors of a mask (z, y, x); near is at most ``near_mm`` from the nearest voxel on the surface's other side."""
+    """Errors of a mask (z, y, x); near is up to :data:`NEAR_MM` from the nearest voxel on the surface's other side."""
     outside = ndimage.distance_transform_edt(~truth, sampling=spacing_mm)
     inside = ndimage.distance_transform_edt(truth, sampling=spacing_mm)
     false, missing = prediction & ~truth, truth & ~prediction
     counts = [
-        (false & (outside <= near_mm)).sum(),
-        (false & (outside > near_mm)).sum(),
-        (missing & (inside <= near_mm)).sum(),
-        (missing & (inside > near_mm)).sum(),
+        (false & (outside <= NEAR_MM)).sum(),
+        (false & (outside > NEAR_MM)).sum(),
+        (missing & (inside <= NEAR_MM)).sum(),
+        (missing & (inside > NEAR_MM)).sum(),
     ]
     size = int(truth.sum())
     parts = tuple(float(count) / size for count in counts)
-    assert len(parts) == 4
     return Errors(case, dice(prediction, truth), float(prediction.sum()) / size, parts)
 
 
@@ -91,7 +89,10 @@ def main() -> None:
     arguments = parser.parse_args()
     head = f"cell | Dice | volume | false, up to {NEAR_MM:g} mm | false, farther | missing, up to {NEAR_MM:g} mm | "
     lines = [f"| {head}missing, farther | worst |", "|---" * 8 + "|"]
-    for record in tqdm(sorted((arguments.workspace / "cells").glob("*.json")), unit="cell"):
+    records = sorted((arguments.workspace / "cells").glob("*.json"))
+    if not records:
+        parser.error(f"{arguments.workspace} holds no finished cell: run `python -m benchmarks.accuracy` into it first")
+    for record in tqdm(records, unit="cell"):
         dataset = json.loads(record.read_text(encoding="utf-8"))["dataset"]
         references = sorted((arguments.workspace / "nnUNet_raw" / dataset / "labelsTs").glob("*.nii.gz"))
         job = partial(errors_of_case, arguments.workspace / "predictions" / record.stem)

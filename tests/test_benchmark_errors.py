@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.errors import Errors, errors, line
+from benchmarks.errors import Errors, errors, line, main
 
 
 def test_errors_by_hand():
@@ -22,3 +22,12 @@ def test_a_line_of_the_table():
     found = [Errors("a", 0.5, 1.5, (0.3, 0.1, 0.0, 0.0)), Errors("b", 0.9, 0.5, (0.1, 0.1, 0.2, 0.2))]
     assert line("cell", found) == "| cell | 0.700 | 1.00 | 0.40 | 0.20 | 0.20 | 0.20 | a 0.50, b 0.90 |"
     assert line("cell", [Errors("a", 1.0, 1.0, (0.0, 0.0, 0.0, 0.0))]) == "| cell | 1.000 | 1.00 |  |  |  |  | a 1.00 |"
+
+
+def test_a_folder_without_cells_is_refused(tmp_path, monkeypatch, capsys):
+    (tmp_path / "errors.md").write_text("kept", encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["errors.py", str(tmp_path / "nowhere"), "--output", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        main()
+    assert "nowhere holds no finished cell: run" in capsys.readouterr().err
+    assert (tmp_path / "errors.md").read_text(encoding="utf-8") == "kept"
