@@ -23,6 +23,9 @@ CONTRAST = 10.0
 TRUSTED_PATH = 0.8
 """Part of the cheapest path to a clicked end of the target that is taken for target: its last part may leave it."""
 
+FLATTEST = 0.02
+"""Square of the smallest half axis of the ellipsoid that a target's ends span, in half edges of a box."""
+
 
 @dataclass(frozen=True)
 class SeedParameters:
@@ -117,7 +120,7 @@ def box_seeds(
         sources[tuple(path[: max(1, round(TRUSTED_PATH * len(path)))].T)] = True
     distance = geodesic_distance(contrast, sources, spacing_mm=edges, weight=weight, backend=backend)
     straight = ndimage.distance_transform_edt(~sources, sampling=[2 * edge for edge in edges])
-    distance *= radius_in_box(shape) + straight
+    distance *= radius_in_box(shape, extremes) + straight
     nearer = np.searchsorted(np.sort(distance, axis=None), distance)
     relative = (nearer / likely_volume(image, distance, extremes)).astype(np.float32)
     return BoxSeeds(relative, (relative < threshold) | marked, (relative > parameters.background) & ~marked)
@@ -133,7 +136,31 @@ def normalised(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     return np.clip(values, -10, 10).astype(np.float32)
 
 
-def radius_in_box(shape: Sequence[int]) -> npt.NDArray[np.float32]:
-    """Distance from the centre of a box of ``shape``, 1 on its inscribed ellipsoid and sqrt(3) in its corners."""
-    axes = np.meshgrid(*[(np.arange(n) - (n - 1) / 2) / (n / 2) for n in shape], indexing="ij", sparse=True)
-    return np.sqrt(sum(axis**2 for axis in axes)).astype(np.float32)
+def radius_in_box(shape: Sequence[int], extremes: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+    """Distance from the middle of a box of ``shape``, 1 on an ellipsoid that touches its faces where the target does.
+
+    Without ends it is the box's inscribed ellipsoid, and the corners are at sqrt(3). A target that lies obliquely in
+    its box touches opposite faces near opposite corners: the ends' coordinates are correlated. With their correlations
+    R about the middle the ellipsoid is
+
+        x' S^-1 x = 1,        S = det(R) I + (1 - det(R)) R,        x in half edges
+
+    det(R) is 1 without any correlation and 0 for ends in one plane, so that chance, with six ends, bends it little.
+
+    Args:
+        shape: of the box, (z, y, x).
+        extremes: (k, 3) voxel indices (z, y, x) in the box; fewer than six do not say how the target lies.
+    """
+    halves = np.asarray(shape) / 2
+    matrix = np.eye(3)
+    if len(extremes) >= 6:
+        ends = (extremes + 0.5) / halves - 1
+        lengths = np.maximum(np.sqrt((ends**2).sum(axis=0)), 1e-6)
+        correlations = (ends / lengths).T @ (ends / lengths)
+        np.fill_diagonal(correlations, 1)
+        chance = max(FLATTEST, float(np.linalg.det(correlations)))
+        matrix = chance * np.eye(3) + (1 - chance) * correlations
+    axes = [(np.arange(size) + 0.5) / half - 1 for size, half in zip(shape, halves, strict=True)]
+    places = np.stack(np.meshgrid(*axes, indexing="ij"))
+    squared = np.einsum("azyx,ab,bzyx->zyx", places, np.linalg.inv(matrix), places)
+    return np.sqrt(squared).astype(np.float32)

@@ -61,6 +61,16 @@ def test_one_dense_training_serves_all_seeds_of_weights():
     assert str(gap_closed(MEASURED[1], own)) == "0.25"
 
 
+def test_one_training_on_the_papers_seeds_serves_all_seeds_of_weights_but_not_of_points():
+    again = replace(cell("stage1", 0.6), weight_seed=1)
+    scores = [*MEASURED, cell("seeds-paper", 0.4), again]
+    assert str(gap_closed(again, scores, "seeds-paper")) == "0.50"
+    other = replace(cell("stage1", 0.6), point_seed=1)
+    assert gap_closed(other, [*scores, other], "seeds-paper") is None
+    own = replace(cell("seeds-paper", 0.5), weight_seed=1)
+    assert str(gap_closed(again, [*scores, own], "seeds-paper")) == "0.33"
+
+
 def test_the_spread_over_runs():
     scores = [*MEASURED, replace(cell("stage1", 0.75), weight_seed=1)]
     assert [line for line in runs_table(scores).splitlines() if "atrium" in line] == [

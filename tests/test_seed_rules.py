@@ -13,8 +13,51 @@ NOWHERE = np.zeros((0, 3), dtype=np.int64)
 
 def test_radius_in_box_by_hand():
     # Centres of five voxels lie at -4/5, -2/5, 0, 2/5, 4/5 of the half edge.
-    assert radius_in_box((1, 1, 5))[0, 0] == pytest.approx([0.8, 0.4, 0, 0.4, 0.8])
-    assert radius_in_box((3, 3, 3))[0, 0, 0] == pytest.approx(np.sqrt(3) * 2 / 3)
+    assert radius_in_box((1, 1, 5), NOWHERE)[0, 0] == pytest.approx([0.8, 0.4, 0, 0.4, 0.8])
+    assert radius_in_box((3, 3, 3), NOWHERE)[0, 0, 0] == pytest.approx(np.sqrt(3) * 2 / 3)
+
+
+def ends_at(far: int, aside: int, size: int) -> np.ndarray:
+    """Ends of a target in a cube: in z in the middle of the faces, in y and x ``aside`` of it, along one diagonal."""
+    middle = size // 2
+    offsets = [(far, 0, 0), (-far, 0, 0), (0, far, aside), (0, -far, -aside), (0, aside, far), (0, -aside, -far)]
+    return middle + np.array(offsets)
+
+
+def test_ends_in_the_middle_of_the_faces_leave_the_radius_as_it_is():
+    assert radius_in_box((21, 21, 21), ends_at(10, 0, 21)) == pytest.approx(radius_in_box((21, 21, 21), NOWHERE))
+
+
+def test_ends_along_a_diagonal_bend_the_ellipsoid_by_hand():
+    radius = radius_in_box((21, 21, 21), ends_at(9, 3, 21))
+    # y and x are correlated by 4 * 9 * 3 / (2 * (81 + 9)) = 0.6, so det(R) = 1 - 0.36, and S holds 0.36 * 0.6 there.
+    mixed = 0.216
+    y, x = 6 / 10.5, 4 / 10.5
+    for sign in (1, -1):
+        expected = np.sqrt((y**2 + x**2 - 2 * mixed * sign * y * x) / (1 - mixed**2))
+        assert radius[10, 16, 10 + 4 * sign] == pytest.approx(expected, rel=1e-5)
+    assert radius[16, 10, 10] == pytest.approx(6 / 10.5)
+
+
+def test_ends_in_one_plane_still_leave_room_around_it():
+    radius = radius_in_box((21, 21, 21), ends_at(10, 10, 21))
+    assert np.isfinite(radius).all()
+    assert radius[10, 15, 15] < radius[10, 15, 10] < radius[10, 15, 5]
+
+
+def test_too_few_ends_do_not_say_how_the_target_lies():
+    assert (radius_in_box((9, 9, 9), ends_at(4, 4, 9)[:5]) == radius_in_box((9, 9, 9), NOWHERE)).all()
+
+
+def test_an_oblique_target_takes_the_seeds_of_its_diagonal():
+    """A rod along the diagonal of its box, without any contrast: only its ends tell where it is."""
+    shape, ends = (21, 21, 21), ends_at(10, 9, 21)
+    image = np.random.default_rng(0).normal(0, 0.01, (1, *shape))
+    _, y, x = np.meshgrid(*[np.arange(n) - 10 for n in shape], indexing="ij")
+    seeds = box_seeds(image, np.array([[10, 10, 10]]), ends, spacing_mm=SPACING, parameters=SeedParameters())
+    along, across = np.abs(y + x)[seeds.foreground].mean(), np.abs(y - x)[seeds.foreground].mean()
+    # With the ellipsoid that knows nothing of the diagonal it is 2.4 times.
+    assert along > 3.5 * across
 
 
 def test_normalised_by_hand():

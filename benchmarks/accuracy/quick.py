@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             [cell] = cells(["phantom"], ["seeds"], [0])
             data, results = make_phantoms(workspace.folder / "phantoms"), RESULTS / "phantom"
         else:
-            [cell] = cells(["hippocampus"], ["seeds"], [0])
+            [cell] = cells(["hippocampus"], ["seeds"], [0], [1])
             data, results = arguments.data.resolve(), RESULTS
         if (workspace.folder / "cells" / f"{cell.name}.json").exists():
             print(f"Finished earlier: to run it anew, delete {workspace.folder}.")

@@ -32,8 +32,8 @@ class Gap:
 def gap_closed(score: Score, scores: Sequence[Score], baseline: str = BASELINE) -> Gap | None:
     """(method - baseline) / (dense - baseline) in Dice; None where either is not measured, and for the ends.
 
-    The other cells are of the same dataset, points, iterations, preset and seed of weights; dense masks have no points,
-    and one run of them serves all seeds of weights.
+    The other cells are of the same dataset, points, iterations, preset and seed of weights. One run on the paper's
+    seeds serves all seeds of weights, and so does one on dense masks, which have no points either.
     """
     same = _same(score, scores)
     if score.method in (baseline, PAPER, DENSE) or not {baseline, DENSE} <= same.keys():
@@ -44,14 +44,13 @@ def gap_closed(score: Score, scores: Sequence[Score], baseline: str = BASELINE) 
 
 
 def _same(score: Score, scores: Sequence[Score]) -> dict[str, Score]:
-    """By method; of several dense ones that of the same seed of weights, if there is one."""
+    """By method; of several at the ends of the gap that of the same seed of weights, if there is one."""
     budget = (score.dataset, score.iterations, score.preset)
     mine = [other for other in scores if (other.dataset, other.iterations, other.preset) == budget]
-    dense = [other for other in mine if other.method == DENSE]
-    dense.sort(key=lambda other: other.weight_seed == score.weight_seed)
-    seeds = (score.point_seed, score.weight_seed)
-    found = {other.method: other for other in mine if (other.point_seed, other.weight_seed) == seeds}
-    return found | {other.method: other for other in dense}
+    mine = [other for other in mine if other.method == DENSE or other.point_seed == score.point_seed]
+    mine = [other for other in mine if other.method in (PAPER, DENSE) or other.weight_seed == score.weight_seed]
+    mine.sort(key=lambda other: other.weight_seed == score.weight_seed)
+    return {other.method: other for other in mine}
 
 
 def p_value(score: Score, scores: Sequence[Score], results: Path, baseline: str = BASELINE) -> float | None:

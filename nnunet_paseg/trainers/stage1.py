@@ -59,9 +59,23 @@ class SeedLoss(nn.Module):
                 mask=average_pool(valid.float(), factors) == 1,
                 normalisation=trainer.mcrf_normalisation,
             )
-        ramp = trainer.ramp()
-        self.terms = {"partial": partial.detach(), "mcrf": mcrf.detach(), "vm": vm.detach(), "ramp": torch.tensor(ramp)}
-        return partial + ramp * (trainer.mcrf_weight * mcrf + trainer.vm_weight * vm)
+        strength = trainer.ramp() * self.need(target[0] if isinstance(target, list | tuple) else target, valid)
+        self.terms = {"partial": partial.detach(), "mcrf": mcrf.detach(), "vm": vm.detach(), "strength": strength}
+        return partial + strength * (trainer.mcrf_weight * mcrf + trainer.vm_weight * vm)
+
+    def need(self, labels: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+        """How much a batch needs the unsupervised terms: 1 where its seeds are few among what is open, 0 without any.
+
+        Args:
+            labels: (b, 1, *spatial) of the finest output.
+            valid: (b, 1, *spatial), False in padding and air.
+
+        Returns:
+            Unlabelled voxels for every foreground seed, as a part of ``full_strength_at``, at most 1.
+        """
+        open_voxels = valid & (labels == self.trainer.label_manager.ignore_label)
+        seeds = valid & (labels > 0) & ~open_voxels
+        return (open_voxels.sum() / (self.trainer.full_strength_at * seeds.sum()).clamp(min=1)).clamp(max=1)
 
 
 def average_pool(tensor: torch.Tensor, factors: tuple[int, ...]) -> torch.Tensor:
@@ -86,6 +100,9 @@ class PASegStage1Trainer(PASegTrainer):
         vm_weight: weight of the variance loss.
         vm_normalisation: ``class`` (the paper's: one variance a class, as strong for a small target as for a large
             one) or ``voxels`` (the variance within the classes, by voxel).
+        full_strength_at: both weights hold in full in batches with so many unlabelled voxels for every foreground seed,
+            and in proportion where there are fewer: 20 is about what the paper's seeds leave open, and 2 what this
+            package's leave. 0 is full weights always.
         ramp_fraction: part of the epochs over which both weights rise.
     """
 
@@ -98,6 +115,7 @@ class PASegStage1Trainer(PASegTrainer):
         "mcrf_channels",
         "vm_weight",
         "vm_normalisation",
+        "full_strength_at",
         "ramp_fraction",
     )
 
@@ -118,6 +136,7 @@ class PASegStage1Trainer(PASegTrainer):
         self.mcrf_channels: tuple[int, ...] | None = None
         self.vm_weight = 0.1
         self.vm_normalisation: Literal["class", "voxels"] = "class"
+        self.full_strength_at = 20.0
         self.ramp_fraction = 0.5
 
     def initialize(self) -> None:

@@ -22,6 +22,7 @@ PAPER = {
     "mcrf_normalisation": "voxels",
     "vm_weight": 0.1,
     "vm_normalisation": "class",
+    "full_strength_at": 0.0,
     "ramp_fraction": 0.1,
     "keep_certain": False,
 }

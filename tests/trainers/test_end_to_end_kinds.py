@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 TRAINERS = tuple(
     f"{name}_2epochs_1iterations" for name in ("PASegStage1Trainer", "PASegStage1AuxTrainer", "PASegStage2Trainer")
 )
-STAGE_1_TERMS = {"partial", "mcrf", "vm", "ramp"}
+STAGE_1_TERMS = {"partial", "mcrf", "vm", "strength"}
 STAGE_2_TERMS = {
     "supervised", "distillation", "supervised (auxiliary)", "distillation (auxiliary)", "teacher agreement",
 }  # fmt: skip

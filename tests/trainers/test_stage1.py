@@ -60,7 +60,7 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(trainer):
     outputs = [torch.randn(2, 3, *target.shape[2:]) for target in targets]
     partial = trainer.loss(outputs, targets)
     trainer.loss.image, trainer.loss.valid = image, valid
-    trainer.mcrf_weight, trainer.vm_weight, trainer.ramp_fraction = 3.0, 7.0, 0
+    trainer.mcrf_weight, trainer.vm_weight, trainer.ramp_fraction, trainer.full_strength_at = 3.0, 7.0, 0, 0.0
     probabilities = outputs[0].softmax(1)
     factors = trainer.pooling_of_first_stage()
     crf = gated_crf_loss(
@@ -72,8 +72,34 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(trainer):
     vm = variance_loss(probabilities, image, mask=valid, normalisation=trainer.vm_normalisation)
     torch.testing.assert_close(trainer.loss(outputs, targets), partial + 3 * crf + 7 * vm)
     assert trainer.loss.terms == pytest.approx(
-        {"partial": partial.item(), "mcrf": crf.item(), "vm": vm.item(), "ramp": 1}
+        {"partial": partial.item(), "mcrf": crf.item(), "vm": vm.item(), "strength": 1}
     )
+
+
+@pytest.mark.parametrize(
+    ("open_voxels", "seeds", "full_at", "expected"),
+    [(40, 2, 20.0, 1), (40, 4, 20.0, 0.5), (8, 4, 20.0, 0.1), (8, 4, 0.0, 1), (5, 0, 20.0, 1), (0, 4, 20.0, 0)],
+)
+def test_the_unsupervised_terms_follow_what_the_seeds_leave_open(trainer, open_voxels, seeds, full_at, expected):
+    labels, valid = torch.zeros(2, 1, 8, 8, 8), torch.ones(2, 1, 8, 8, 8, dtype=torch.bool)
+    order = torch.randperm(labels.numel(), generator=torch.Generator().manual_seed(0))
+    labels.view(-1)[order[:open_voxels]] = trainer.label_manager.ignore_label
+    labels.view(-1)[order[open_voxels : open_voxels + seeds]] = torch.arange(seeds) % 2 + 1.0
+    padding = order[-100:]
+    labels.view(-1)[padding], valid.view(-1)[padding] = trainer.label_manager.ignore_label, False
+    trainer.full_strength_at = full_at
+    assert trainer.loss.need(labels, valid).item() == pytest.approx(expected)
+
+
+def test_a_dense_batch_trains_as_in_nnunet(trainer):
+    """Without an unlabelled voxel the loss is nnU-Net's alone, whatever the weights."""
+    image, targets, valid = trainer.take_padding(batch_of(trainer))
+    targets = [target.clamp(max=2) for target in targets]
+    torch.manual_seed(0)
+    outputs = [torch.randn(2, 3, *target.shape[2:]) for target in targets]
+    partial = trainer.loss(outputs, targets)
+    trainer.loss.image, trainer.loss.valid, trainer.mcrf_weight, trainer.ramp_fraction = image, valid, 9.0, 0
+    assert trainer.loss(outputs, targets) == partial
 
 
 def test_padding_teaches_nothing(trainer):
@@ -98,8 +124,8 @@ def test_padding_teaches_nothing(trainer):
 def test_a_step_changes_the_network_and_reports_the_terms(trainer):
     before = [parameter.detach().clone() for parameter in trainer.network.parameters()]
     result = trainer.train_step(batch_of(trainer))
-    assert set(result) == {"loss", "partial", "mcrf", "vm", "ramp"}
-    expected = result["partial"] + result["ramp"] * (
+    assert set(result) == {"loss", "partial", "mcrf", "vm", "strength"}
+    expected = result["partial"] + result["strength"] * (
         trainer.mcrf_weight * result["mcrf"] + trainer.vm_weight * result["vm"]
     )
     assert result["loss"] == pytest.approx(expected, rel=1e-4)
