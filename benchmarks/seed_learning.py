@@ -23,6 +23,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from tqdm import tqdm
 
 from nnunet_paseg.files import moved_into_place, read_array
+from nnunet_paseg.metrics import dice
 from nnunet_paseg.points import Grid, place_on_grid
 from nnunet_paseg.seed_rules import SeedParameters
 from nnunet_paseg.seeds import expand_points
@@ -61,7 +62,7 @@ class Case:
 
 
 def read_case(image_file: Path, mask_file: Path) -> Case:
-    """The case with every rule's seeds of simulated points, and its mask as the labels of ``dense``."""
+    """The case with every rule's seeds of simulated points, and its mask as the labels of ``dense masks``."""
     image, mask, grid = read_array(image_file).astype(np.float32), read_array(mask_file) > 0, Grid.from_file(image_file)
     names = {"target": 1}
     points = simulate_points(mask.astype(np.uint8), grid, names, np.random.default_rng(0))
@@ -93,11 +94,6 @@ def learn(cases: list[Case], rule: str) -> HistGradientBoostingClassifier:
         max_iter=120, learning_rate=0.12, max_leaf_nodes=24, min_samples_leaf=60, early_stopping=False, random_state=0
     )
     return trees.fit(np.concatenate(features), np.concatenate(labels))
-
-
-def dice(first: Mask, second: Mask) -> float:
-    """Of two masks."""
-    return float(2 * (first & second).sum() / (first.sum() + second.sum()))
 
 
 def score(classifier: HistGradientBoostingClassifier, cases: list[Case]) -> tuple[float, float, float]:

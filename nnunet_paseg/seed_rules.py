@@ -160,7 +160,7 @@ def radius_in_box(shape: Sequence[int], extremes: npt.NDArray[np.integer]) -> np
         np.fill_diagonal(correlations, 1)
         chance = max(FLATTEST, float(np.linalg.det(correlations)))
         matrix = chance * np.eye(3) + (1 - chance) * correlations
-    axes = [(np.arange(size) + 0.5) / half - 1 for size, half in zip(shape, halves, strict=True)]
-    places = np.stack(np.meshgrid(*axes, indexing="ij"))
-    squared = np.einsum("azyx,ab,bzyx->zyx", places, np.linalg.inv(matrix), places)
+    lines = [(np.arange(size) + 0.5) / half - 1 for size, half in zip(shape, halves, strict=True)]
+    axes, inverse = np.meshgrid(*lines, indexing="ij", sparse=True), np.linalg.inv(matrix)
+    squared = sum(inverse[i, j] * axes[i] * axes[j] for i in range(3) for j in range(3))
     return np.sqrt(squared).astype(np.float32)

@@ -3,7 +3,8 @@ import pytest
 import SimpleITK as sitk
 
 from benchmarks import seed_learning
-from benchmarks.seed_learning import Case, dice, features_of, learn, main, score
+from benchmarks.seed_learning import Case, features_of, learn, main, score
+from nnunet_paseg.metrics import dice
 
 
 def case_of(generator, *, wrong=0.0, shift=0):
