@@ -37,7 +37,13 @@ def test_nnunet_finds_every_trainer_of_the_grid(trainer, make):
     [
         ("PASegStage1Trainer_nomcrf", {"mcrf_weight": 0.0}),
         ("PASegStage1Trainer_novm_3epochs", {"vm_weight": 0.0}),
-        ("PASegStage2Trainer_self_3epochs_2iterations", {"distillation_weight": 0.0}),
+        (
+            "PASegStage2Trainer_self_3epochs_2iterations",
+            {"pseudo_labels": "hard", "teacher_renewal": "copy", "distillation_weight": 0.0},
+        ),
+        ("PASegStage2Trainer_hard", {"pseudo_labels": "hard", "teacher_renewal": "copy"}),
+        ("PASegStage2Trainer_copies", {"teacher_renewal": "copy"}),
+        ("PASegStage2Trainer_labels", {"distillation_weight": 0.0}),
         ("PASegStage2Trainer_distillation_seed1", {"distillation_weight": 1.0}),
     ],
 )
@@ -55,5 +61,5 @@ def test_a_seed_fixes_what_the_training_draws(make):
 
 
 def test_what_cannot_be_left_out(make):
-    with pytest.raises(AttributeError, match="PASegStage1Trainer has no distillation_weight"):
+    with pytest.raises(AttributeError, match="PASegStage1Trainer has no pseudo_labels"):
         make("PASegStage1Trainer_self")

@@ -1,4 +1,4 @@
-"""What a student of stage 2 learns from: its own teacher's decisions, and the other teacher's logits."""
+"""What a student of stage 2 learns from: the annotator's labels, and what the teachers say."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class CrossTeachingLoss(nn.Module):
-    """(1 - l) (Dice + CE) on a student's own pseudo labels + l KD from the other's teacher (PA-Seg, equation 11).
+    """(1 - l) (Dice + CE) on a student's labels + l KD from teachers' logits (PA-Seg, equation 11).
 
     ``teacher_logits`` and ``valid`` are set before every training step; without them the loss is nnU-Net's alone, as in
-    validation. Without logits, while the other teacher is a label map, there is no distillation. The latest value of
-    every term stands in ``terms``.
+    validation. Without logits, while label maps stand in for the teachers, there is no distillation. The latest value
+    of every term stands in ``terms``.
     """
 
     def __init__(self, supervised: nn.Module, trainer: PASegStage2Trainer) -> None:
@@ -78,6 +78,23 @@ def ask(
             logits.append(None)
             decisions.append(labels[:, channel : channel + 1])
     return logits, decisions
+
+
+def lesson(logits: Sequence[torch.Tensor | None], student: int, *, soft: bool) -> torch.Tensor | None:
+    """The logits that a student is to come near to.
+
+    Args:
+        logits: the teachers', of the primary and of the auxiliary student; None where a label map stands in for one.
+        student: 0 for the primary, 1 for the auxiliary one.
+        soft: from both teachers, the mean of what there is; otherwise from the other student's (PA-Seg).
+
+    Returns:
+        (b, c, *spatial), or None where no teacher says anything.
+    """
+    if not soft:
+        return logits[1 - student]
+    said = [logit for logit in logits if logit is not None]
+    return torch.stack(said).mean(dim=0) if said else None
 
 
 def pseudo_labels(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -15,19 +15,31 @@ from nnunet_paseg.trainers.students import TwoStudentsTrainer
 class PASegStage2Trainer(TwoStudentsTrainer):
     """Self and cross monitoring: two students, and a frozen copy of each as teacher (PA-Seg, section III-C).
 
-    Each student learns hard pseudo labels from its own teacher and soft ones from the other's.
+    Each student learns what the annotator said as labels, and from both teachers what they find likely. In the paper it
+    learns its own teacher's decisions as labels, and the other's probabilities: ``PASegStage2Trainer_paper``.
 
-    A student starts from stage 1, or from label maps in the raw dataset (see label_maps.py). These stand in for its
-    teacher until the teachers are first renewed; there is no distillation from label maps.
+    A student starts from stage 1, or from label maps in the raw dataset (see label_maps.py). These are its labels
+    for the first ``refresh_interval`` of the epochs; there is no distillation from label maps.
 
     Attributes:
-        distillation_weight: l, the share of the distillation; 0 is self-training only, 1 distillation only.
+        pseudo_labels: ``soft`` (both teachers' mean logits alone) or ``hard`` (its own teacher's decisions as labels,
+            the other's logits).
+        distillation_weight: l, the share of the distillation; 0 is learning from labels only, 1 distillation only.
         temperature: T of the distillation.
-        refresh_interval: the teachers are renewed after this fraction of the epochs.
-        keep_certain: what the annotator said (seeds, background outside every box) overrides pseudo labels.
+        teacher_renewal: ``average`` (after every step; the teachers are moving averages of the students' weights) or
+            ``copy`` (PA-Seg's, from time to time; a copy is as good or bad as the step it is made after).
+        refresh_interval: part of the epochs over which the averages reach, or after which copies are made.
+        keep_certain: what the annotator said (seeds, background outside every box) overrides hard pseudo labels.
     """
 
-    HYPER_PARAMETERS = ("distillation_weight", "temperature", "refresh_interval", "keep_certain")
+    HYPER_PARAMETERS = (
+        "pseudo_labels",
+        "distillation_weight",
+        "temperature",
+        "teacher_renewal",
+        "refresh_interval",
+        "keep_certain",
+    )
 
     def __init__(
         self,
@@ -38,8 +50,10 @@ class PASegStage2Trainer(TwoStudentsTrainer):
         device: torch.device = torch.device("cuda"),  # noqa: B008
     ) -> None:
         super().__init__(plans, configuration, fold, dataset_json, device)
+        self.pseudo_labels: Literal["soft", "hard"] = "soft"
         self.distillation_weight = 0.5
         self.temperature = 4.0
+        self.teacher_renewal: Literal["average", "copy"] = "average"
         self.refresh_interval = 0.2
         self.keep_certain = True
         self.map_folders: tuple[str | None, ...] = (None, None)  # of the label maps that they start from, if any
@@ -53,7 +67,8 @@ class PASegStage2Trainer(TwoStudentsTrainer):
         Raises:
             PasegError: too few epochs, or a checkpoint of stage 1 or a label map cannot be used.
         """
-        checks.check_refreshes(self.refresh_interval, self.epochs_of_teachers(), self.num_epochs)
+        renewed_after = self.epochs_of_teachers() if self.teacher_renewal == "copy" else 0
+        checks.check_refreshes(self.refresh_interval, renewed_after, self.num_epochs)
         if not self.was_initialized:
             self.initialize()
         if self.current_epoch == 0:
@@ -74,10 +89,10 @@ class PASegStage2Trainer(TwoStudentsTrainer):
                 self.print_to_log_file("Starting from", from_stage1.load_stage1(bare(network), self, name))
             else:
                 self.print_to_log_file(f"Not from {name}: starting from the label maps in {folder}.")
-        self.refresh_teachers()
+        self.renew_teachers()
 
     def epochs_of_teachers(self) -> int:
-        """Epochs after which the teachers are renewed."""
+        """Epochs over which, or after which, the teachers are renewed."""
         return max(1, round(self.refresh_interval * self.num_epochs))
 
     def maps_in_use(self) -> tuple[str | None, ...]:
@@ -98,9 +113,12 @@ class PASegStage2Trainer(TwoStudentsTrainer):
 
     def on_train_epoch_start(self) -> None:
         interval = self.epochs_of_teachers()
-        if self.current_epoch > 0 and self.current_epoch % interval == 0:
-            self.refresh_teachers()
-            self.print_to_log_file("Teachers refreshed.")
+        # A student that starts from label maps starts from scratch, which must not stay in its teacher's average.
+        ends_of_maps = (interval,) if any(self.map_folders) else ()
+        copies = range(interval, self.num_epochs, interval) if self.teacher_renewal == "copy" else ends_of_maps
+        if self.current_epoch in copies:
+            self.renew_teachers()
+            self.print_to_log_file("The teachers are copies of the students now.")
         super().on_train_epoch_start()
         self.auxiliary["network"].train()
         self.auxiliary_scheduler.step(self.current_epoch)
@@ -113,25 +131,45 @@ class PASegStage2Trainer(TwoStudentsTrainer):
         targets = [target[:, :1] for target in targets]
         try:
             self.loss.valid = valid
-            self.loss.teacher_logits = logits[1]
-            primary = super().train_step({"data": image, "target": self.pseudo_labels(decisions[0], targets, valid)})
+            primary = self.train_student(0, image, targets, logits, decisions)
             primary_terms = self.loss.terms
             with self.auxiliary_in_place():
-                self.loss.teacher_logits = logits[0]
-                super().train_step({"data": image, "target": self.pseudo_labels(decisions[1], targets, valid)})
+                self.train_student(1, image, targets, logits, decisions)
         finally:
             self.loss.teacher_logits = self.loss.valid = None
+        if self.teacher_renewal == "average":
+            self.renew_teachers(1 / (self.epochs_of_teachers() * self.num_iterations_per_epoch))
         agreement = (decisions[0] == decisions[1]).float().mean().item()
         terms = {**primary_terms, **{f"{key} (auxiliary)": value for key, value in self.loss.terms.items()}}
         return {**primary, **{key: float(value) for key, value in terms.items()}, "teacher agreement": agreement}
 
-    def pseudo_labels(
-        self, decision: torch.Tensor, targets: list[torch.Tensor], valid: torch.Tensor
-    ) -> torch.Tensor | list[torch.Tensor]:
-        """:func:`~nnunet_paseg.trainers.cross_teaching.pseudo_labels` as nnU-Net's loss takes them."""
-        ignore = self.label_manager.ignore_label
-        labels = cross_teaching.pseudo_labels(decision, targets, valid, ignore, keep_certain=self.keep_certain)
-        return labels if self.enable_deep_supervision else labels[0]
+    def train_student(
+        self,
+        student: int,
+        image: torch.Tensor,
+        targets: list[torch.Tensor],
+        logits: list[torch.Tensor | None],
+        decisions: list[torch.Tensor],
+    ) -> dict[str, Any]:
+        """nnU-Net's step for the student in place, 0 for the primary and 1 for the auxiliary one.
+
+        Args:
+            student: which.
+            image: (b, c, *spatial).
+            targets: what the annotator said, finest first, (b, 1, *spatial).
+            logits, decisions: of both teachers, as of :func:`~nnunet_paseg.trainers.cross_teaching.ask`.
+        """
+        soft = self.pseudo_labels == "soft"
+        self.loss.teacher_logits = cross_teaching.lesson(logits, student, soft=soft)
+        if not soft or logits[student] is None:
+            targets = cross_teaching.pseudo_labels(
+                decisions[student],
+                targets,
+                self.loss.valid,
+                self.label_manager.ignore_label,
+                keep_certain=self.keep_certain,
+            )
+        return super().train_step({"data": image, "target": targets if self.enable_deep_supervision else targets[0]})
 
     def extra_checkpoint(self) -> dict[str, Any]:
         return {**super().extra_checkpoint(), "map_folders": list(self.map_folders)}

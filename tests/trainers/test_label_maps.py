@@ -230,6 +230,11 @@ def test_one_network_from_label_maps_and_one_from_stage_1(make_trainer, masks):
     seen = spy_on_losses(trainer)
     trainer.on_train_epoch_start()
     result = trainer.train_step(next(trainer.dataloader_train))
+    assert [distilled for *_, distilled in seen] == [True, True], "the teacher that there is teaches both"
+    assert {"distillation", "distillation (auxiliary)"} < set(result)
+    seen.clear()
+    trainer.pseudo_labels = "hard"
+    result = trainer.train_step(next(trainer.dataloader_train))
     assert [distilled for *_, distilled in seen] == [False, True], "label maps have no soft labels to give"
     assert {"supervised", "supervised (auxiliary)", "distillation (auxiliary)"} < set(result)
     assert "distillation" not in result

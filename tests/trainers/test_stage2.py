@@ -7,7 +7,7 @@ import torch
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.losses import distillation_loss
 from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PASegStage2Trainer, trainer_class
-from nnunet_paseg.trainers.cross_teaching import ask
+from nnunet_paseg.trainers.cross_teaching import ask, lesson, pseudo_labels
 from tests.trainers.test_stage1 import batch_of
 
 IGNORE = 3
@@ -40,16 +40,27 @@ def test_two_students_of_two_families_and_a_teacher_of_each(trainer):
         assert teacher(torch.zeros(1, 1, *size)).shape == (1, 3, *size)
 
 
-def test_pseudo_labels_keep_what_the_annotator_said(trainer):
+def test_pseudo_labels_keep_what_the_annotator_said():
     target = torch.tensor([0, 1, 2, 3, 3, 3], dtype=torch.int16).reshape(1, 1, 1, 1, 6)
     valid = torch.tensor([1, 1, 1, 1, 1, 0], dtype=torch.bool).reshape(1, 1, 1, 1, 6)
     decision = torch.tensor([1, 2, 0, 2, 1, 1], dtype=torch.int16).reshape(1, 1, 1, 1, 6)
-    fine, coarse = trainer.pseudo_labels(decision, [target, target[..., ::2]], valid)
+    fine, coarse = pseudo_labels(decision, [target, target[..., ::2]], valid, IGNORE, keep_certain=True)
     assert fine.flatten().tolist() == [0, 1, 2, 2, 1, IGNORE]
     assert fine.dtype == target.dtype
     assert coarse.flatten().tolist() == [1, 2, IGNORE]
-    trainer.keep_certain = False
-    assert trainer.pseudo_labels(decision, [target], valid)[0].flatten().tolist() == [1, 2, 0, 2, 1, IGNORE]
+    (fine,) = pseudo_labels(decision, [target], valid, IGNORE, keep_certain=False)
+    assert fine.flatten().tolist() == [1, 2, 0, 2, 1, IGNORE]
+
+
+def test_a_lesson_is_the_mean_of_what_the_teachers_say_or_the_other_one_s_word():
+    first, second = torch.tensor([1.0, 4.0]), torch.tensor([3.0, -2.0])
+    for student in (0, 1):
+        assert lesson([first, second], student, soft=True).tolist() == [2.0, 1.0]
+        assert lesson([None, second], student, soft=True).tolist() == [3.0, -2.0]
+        assert lesson([None, None], student, soft=True) is None
+    assert lesson([first, second], 0, soft=False) is second
+    assert lesson([first, second], 1, soft=False) is first
+    assert lesson([first, None], 0, soft=False) is None
 
 
 def test_teachers_and_the_label_maps_that_stand_in_for_them(trainer):
@@ -83,6 +94,7 @@ def test_the_loss_mixes_supervision_and_distillation(trainer):
 
 
 def test_a_step_trains_both_students_and_no_teacher(trainer):
+    trainer.teacher_renewal = "copy"
     students = [trainer.network, trainer.auxiliary["network"]]
     before = [weights(network) for network in (*students, *trainer.teachers)]
     result = trainer.train_step(batch_of(trainer))
@@ -95,7 +107,9 @@ def test_a_step_trains_both_students_and_no_teacher(trainer):
     assert 0 <= result["teacher agreement"] <= 1
 
 
-def test_each_student_learns_from_its_own_labels_and_from_the_other_teacher(trainer, monkeypatch):
+@pytest.mark.parametrize("kind", ["soft", "hard"])
+def test_what_each_student_learns_from(trainer, monkeypatch, kind):
+    trainer.pseudo_labels = kind
     batch = batch_of(trainer)
     image, targets, valid = trainer.take_padding(copy.deepcopy(batch))
     with torch.no_grad():
@@ -104,27 +118,52 @@ def test_each_student_learns_from_its_own_labels_and_from_the_other_teacher(trai
     forward = type(trainer.loss).forward
 
     def spy(loss, output, target):
-        seen.append((loss.teacher_logits, target[0]))
+        seen.append((loss.teacher_logits, target))
         return forward(loss, output, target)
 
     monkeypatch.setattr(type(trainer.loss), "forward", spy)
     trainer.train_step(batch)
     for (logits, labels), own, other in zip(seen, said, said[::-1], strict=True):
-        torch.testing.assert_close(logits, other)
-        torch.testing.assert_close(
-            labels, trainer.pseudo_labels(own.argmax(1, keepdim=True).to(labels.dtype), targets, valid)[0]
-        )
+        if kind == "soft":
+            torch.testing.assert_close(logits, (own + other) / 2)
+            expected = targets
+        else:
+            torch.testing.assert_close(logits, other)
+            decided = own.argmax(1, keepdim=True).to(labels[0].dtype)
+            expected = pseudo_labels(decided, targets, valid, IGNORE, keep_certain=True)
+        assert all(torch.equal(found, wanted) for found, wanted in zip(labels, expected, strict=True))
 
 
-def test_teachers_are_renewed_at_every_interval(trainer):
+def test_teachers_are_moving_averages_of_the_students(trainer):
+    trainer.num_epochs, trainer.refresh_interval, trainer.num_iterations_per_epoch = 10, 0.2, 5
+    for expected in (0.1, 0.1):
+        before = [weights(teacher) for teacher in trainer.teachers]
+        trainer.train_step(batch_of(trainer))
+        students = (trainer.network, trainer.auxiliary["network"])
+        for teacher, student, start in zip(trainer.teachers, students, before, strict=True):
+            for mine, theirs, old in zip(weights(teacher), weights(student), start, strict=True):
+                torch.testing.assert_close(mine, old + expected * (theirs - old))
+
+
+@pytest.mark.parametrize(
+    ("renewal", "maps", "expected"),
+    [
+        ("copy", (None, None), [2, 4, 6, 8]),
+        ("copy", ("maps", None), [2, 4, 6, 8]),
+        ("average", (None, None), []),
+        ("average", ("maps", None), [2]),
+    ],
+)
+def test_when_teachers_become_copies(trainer, renewal, maps, expected):
     trainer.num_epochs, trainer.refresh_interval = 10, 0.2
+    trainer.teacher_renewal, trainer.map_folders = renewal, maps
     trainer.lr_scheduler.step = trainer.auxiliary_scheduler.step = lambda epoch: None
     trainer.logger.log = lambda *_: None
     renewed = []
-    trainer.refresh_teachers = lambda: renewed.append(trainer.current_epoch)
+    trainer.renew_teachers = lambda: renewed.append(trainer.current_epoch)
     for trainer.current_epoch in range(10):
         trainer.on_train_epoch_start()
-    assert renewed == [2, 4, 6, 8]
+    assert renewed == expected
 
 
 def test_a_checkpoint_brings_everything_back(make_trainer, trainer, tmp_path):
@@ -183,7 +222,7 @@ def test_compiled_students_and_teachers(make_trainer, monkeypatch, tmp_path):
     networks = [trainer.network, trainer.auxiliary["network"], *trainer.teachers]
     assert all(isinstance(network, torch._dynamo.OptimizedModule) for network in networks)
     trainer.train_step(batch_of(trainer))
-    trainer.refresh_teachers()
+    trainer.renew_teachers()
     assert same(weights(trainer.network), weights(trainer.teachers[0]))
     assert not trainer.teachers[0].training
     file = str(tmp_path / "checkpoint.pth")

@@ -28,7 +28,9 @@ def test_the_published_figures(make_trainer):
     )
     assert (trainer.mcrf_normalisation, trainer.ramp_fraction, trainer.num_epochs) == ("voxels", 0.1, 5)
     assert not hasattr(trainer, "keep_certain")
-    assert not trainer_class("PASegStage2Trainer_paper")(*_arguments(make_trainer)).keep_certain
+    stage2 = trainer_class("PASegStage2Trainer_paper")(*_arguments(make_trainer))
+    assert not stage2.keep_certain
+    assert (stage2.pseudo_labels, stage2.teacher_renewal) == ("hard", "copy")
 
 
 def test_stock_nnunet_with_as_many_iterations(make_trainer):
