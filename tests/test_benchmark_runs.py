@@ -149,7 +149,7 @@ def test_folds():
     names = [f"case_{number:02d}" for number in range(60)]
     splits = folds(names[::-1], "dense")
     assert splits[0] == {"train": names, "val": names[:2]}
-    assert [len(split["train"]) for split in splits] == [60, *(5, 3) * len(POINT_SEEDS)]
+    assert [len(split["train"]) for split in splits] == [60, *(5, 3, 1) * len(POINT_SEEDS)]
     few, half = (splits[fold(METHODS[method], 2)]["train"] for method in ("dense-few", "dense-few-half"))
     assert set(half) < set(few) != set(splits[fold(METHODS["dense-few"], 1)]["train"])
     with pytest.raises(PasegError, match="nothing can be mixed"):

@@ -100,10 +100,13 @@ METHODS = {
     "stage2-hard": Method("adaptive", "PASegStage2Trainer_hard"),
     "stage2-no-teachers": Method("adaptive", "PASegStage2Trainer_labels"),
     "stage2": Method("adaptive", "PASegStage2Trainer"),
+    "seeds-fifth": Method("adaptive", "nnUNetTrainer", share=0.2),
+    "seeds-half": Method("adaptive", "nnUNetTrainer", share=0.5),
     "stage1-half": Method("adaptive", "PASegStage1Trainer", share=0.5),
     "stage2-half": Method("adaptive", "PASegStage2Trainer", share=0.5),
     "mixed-stage1": Method("mixed", "PASegStage1Trainer", share=1.0),
     "mixed": Method("mixed", "PASegStage2Trainer", share=1.0),
+    "dense-few-fifth": Method("dense", "nnUNetTrainer", share=0.2),
     "dense-few-half": Method("dense", "nnUNetTrainer", share=0.5),
     "dense-few": Method("dense", "nnUNetTrainer", share=1.0),
     "dense": Method("dense", "nnUNetTrainer"),
@@ -113,6 +116,6 @@ METHODS = {
 HEADLINE = ("seeds-paper", "stage1-paper", "seeds", "stage1", "stage2", "dense")
 """Methods that run unless the command line names others."""
 
-SHARES = (1.0, 0.5)
+SHARES = (1.0, 0.5, 0.2)
 POINT_SEEDS = range(4)
 """Further ones would need dataset numbers that are others'."""

@@ -22,8 +22,8 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 MARKERS = "osD^vP"
 
 CURVES = {
-    "dense masks": ("dense-few-half", "dense-few", "dense"),
-    "points, seeds alone": ("seeds",),
+    "dense masks": ("dense-few-fifth", "dense-few-half", "dense-few", "dense"),
+    "points, seeds alone": ("seeds-fifth", "seeds-half", "seeds"),
     "points, stage 1": ("stage1-half", "stage1"),
     "points, stage 2": ("stage2-half", "stage2"),
     "mixed, stage 1": ("mixed-stage1",),
