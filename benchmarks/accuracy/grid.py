@@ -96,7 +96,6 @@ METHODS = {
     "stage1": Method("adaptive", "PASegStage1Trainer"),
     "stage2-self": Method("adaptive", "PASegStage2Trainer_self"),
     "stage2-distillation": Method("adaptive", "PASegStage2Trainer_distillation"),
-    "stage2-copies": Method("adaptive", "PASegStage2Trainer_copies"),
     "stage2-hard": Method("adaptive", "PASegStage2Trainer_hard"),
     "stage2-no-teachers": Method("adaptive", "PASegStage2Trainer_labels"),
     "stage2": Method("adaptive", "PASegStage2Trainer"),

@@ -87,7 +87,7 @@ def check_refreshes(interval: float, renewed_after: int, epochs: int) -> None:
 
     Args:
         interval: the part of the training after which they are to be renewed.
-        renewed_after: the same in epochs; 0 for teachers that are renewed after every step.
+        renewed_after: the same in epochs.
         epochs: of the training.
 
     Raises:

@@ -18,28 +18,19 @@ class PASegStage2Trainer(TwoStudentsTrainer):
     Each student learns what the annotator said as labels, and from both teachers what they find likely. In the paper it
     learns its own teacher's decisions as labels, and the other's probabilities: ``PASegStage2Trainer_paper``.
 
-    A student starts from stage 1, or from label maps in the raw dataset (see label_maps.py). These are its labels
-    for the first ``refresh_interval`` of the epochs; there is no distillation from label maps.
+    A student starts from stage 1, or from label maps in the raw dataset (see label_maps.py). These stand in for its
+    teacher until the teachers are first renewed, as labels; there is no distillation from label maps.
 
     Attributes:
         pseudo_labels: ``soft`` (both teachers' mean logits alone) or ``hard`` (its own teacher's decisions as labels,
             the other's logits).
         distillation_weight: l, the share of the distillation; 0 is learning from labels only, 1 distillation only.
         temperature: T of the distillation.
-        teacher_renewal: ``average`` (after every step; the teachers are moving averages of the students' weights) or
-            ``copy`` (PA-Seg's, from time to time; a copy is as good or bad as the step it is made after).
-        refresh_interval: part of the epochs over which the averages reach, or after which copies are made.
+        refresh_interval: the teachers are renewed after this fraction of the epochs.
         keep_certain: what the annotator said (seeds, background outside every box) overrides hard pseudo labels.
     """
 
-    HYPER_PARAMETERS = (
-        "pseudo_labels",
-        "distillation_weight",
-        "temperature",
-        "teacher_renewal",
-        "refresh_interval",
-        "keep_certain",
-    )
+    HYPER_PARAMETERS = ("pseudo_labels", "distillation_weight", "temperature", "refresh_interval", "keep_certain")
 
     def __init__(
         self,
@@ -53,7 +44,6 @@ class PASegStage2Trainer(TwoStudentsTrainer):
         self.pseudo_labels: Literal["soft", "hard"] = "soft"
         self.distillation_weight = 0.5
         self.temperature = 4.0
-        self.teacher_renewal: Literal["average", "copy"] = "average"
         self.refresh_interval = 0.2
         self.keep_certain = True
         self.map_folders: tuple[str | None, ...] = (None, None)  # of the label maps that they start from, if any
@@ -67,8 +57,7 @@ class PASegStage2Trainer(TwoStudentsTrainer):
         Raises:
             PasegError: too few epochs, or a checkpoint of stage 1 or a label map cannot be used.
         """
-        renewed_after = self.epochs_of_teachers() if self.teacher_renewal == "copy" else 0
-        checks.check_refreshes(self.refresh_interval, renewed_after, self.num_epochs)
+        checks.check_refreshes(self.refresh_interval, self.epochs_of_teachers(), self.num_epochs)
         if not self.was_initialized:
             self.initialize()
         if self.current_epoch == 0:
@@ -89,10 +78,10 @@ class PASegStage2Trainer(TwoStudentsTrainer):
                 self.print_to_log_file("Starting from", from_stage1.load_stage1(bare(network), self, name))
             else:
                 self.print_to_log_file(f"Not from {name}: starting from the label maps in {folder}.")
-        self.renew_teachers()
+        self.refresh_teachers()
 
     def epochs_of_teachers(self) -> int:
-        """Epochs over which, or after which, the teachers are renewed."""
+        """Epochs after which the teachers are renewed."""
         return max(1, round(self.refresh_interval * self.num_epochs))
 
     def maps_in_use(self) -> tuple[str | None, ...]:
@@ -113,12 +102,9 @@ class PASegStage2Trainer(TwoStudentsTrainer):
 
     def on_train_epoch_start(self) -> None:
         interval = self.epochs_of_teachers()
-        # A student that starts from label maps starts from scratch, which must not stay in its teacher's average.
-        ends_of_maps = (interval,) if any(self.map_folders) else ()
-        copies = range(interval, self.num_epochs, interval) if self.teacher_renewal == "copy" else ends_of_maps
-        if self.current_epoch in copies:
-            self.renew_teachers()
-            self.print_to_log_file("The teachers are copies of the students now.")
+        if self.current_epoch > 0 and self.current_epoch % interval == 0:
+            self.refresh_teachers()
+            self.print_to_log_file("Teachers refreshed.")
         super().on_train_epoch_start()
         self.auxiliary["network"].train()
         self.auxiliary_scheduler.step(self.current_epoch)
@@ -137,8 +123,6 @@ class PASegStage2Trainer(TwoStudentsTrainer):
                 self.train_student(1, image, targets, logits, decisions)
         finally:
             self.loss.teacher_logits = self.loss.valid = None
-        if self.teacher_renewal == "average":
-            self.renew_teachers(1 / (self.epochs_of_teachers() * self.num_iterations_per_epoch))
         agreement = (decisions[0] == decisions[1]).float().mean().item()
         terms = {**primary_terms, **{f"{key} (auxiliary)": value for key, value in self.loss.terms.items()}}
         return {**primary, **{key: float(value) for key, value in terms.items()}, "teacher agreement": agreement}

@@ -79,16 +79,11 @@ class TwoStudentsTrainer(PASegTrainer):
         finally:
             self._put(own)
 
-    @torch.no_grad()
-    def renew_teachers(self, share: float = 1.0) -> None:
-        """Move the teachers' weights by that share of the way to the students' present ones; 1 makes them copies."""
+    def refresh_teachers(self) -> None:
+        """Freeze the students' present weights into the teachers."""
         students = (self.network, self.auxiliary["network"])
         for teacher, student in zip(self.teachers, students, strict=True):
-            # Parameters come once each; in the state dict the encoder's appear under two names.
-            for mine, theirs in zip(bare(teacher).parameters(), bare(student).parameters(), strict=True):
-                mine.lerp_(theirs, share)
-            for kept, present in zip(bare(teacher).buffers(), bare(student).buffers(), strict=True):
-                kept.copy_(present)
+            bare(teacher).load_state_dict(bare(student).state_dict())
 
     def extra_checkpoint(self) -> dict[str, Any]:
         scaler = self.auxiliary["grad_scaler"]

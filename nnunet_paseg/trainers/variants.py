@@ -25,7 +25,6 @@ PAPER = {
     "full_strength_at": 0.0,
     "ramp_fraction": 0.1,
     "pseudo_labels": "hard",
-    "teacher_renewal": "copy",
     "keep_certain": False,
 }
 """The published hyper-parameters, where they differ from the defaults here."""

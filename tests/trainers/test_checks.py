@@ -62,14 +62,10 @@ def test_enough_epochs(interval, epochs):
     check_refreshes(interval, max(1, round(interval * epochs)), epochs)
 
 
-def test_moving_averages_need_no_epochs():
-    check_refreshes(0.2, 0, 1)
-
-
 @pytest.mark.parametrize(("interval", "epochs", "after"), [(0.2, 1, 1), (0.9, 4, 4), (0.8, 2, 2)])
 def test_too_few_epochs(make_trainer, interval, epochs, after):
     trainer = make_trainer(PASegStage2Trainer, fold=0)
-    trainer.num_epochs, trainer.refresh_interval, trainer.teacher_renewal = epochs, interval, "copy"
+    trainer.num_epochs, trainer.refresh_interval = epochs, interval
     message = rf"num_epochs = {epochs} would end .* after {after} \(refresh_interval = {interval}\): train more epochs"
     with pytest.raises(PasegError, match=message):
         trainer.on_train_start()

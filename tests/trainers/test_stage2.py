@@ -94,7 +94,6 @@ def test_the_loss_mixes_supervision_and_distillation(trainer):
 
 
 def test_a_step_trains_both_students_and_no_teacher(trainer):
-    trainer.teacher_renewal = "copy"
     students = [trainer.network, trainer.auxiliary["network"]]
     before = [weights(network) for network in (*students, *trainer.teachers)]
     result = trainer.train_step(batch_of(trainer))
@@ -134,36 +133,15 @@ def test_what_each_student_learns_from(trainer, monkeypatch, kind):
         assert all(torch.equal(found, wanted) for found, wanted in zip(labels, expected, strict=True))
 
 
-def test_teachers_are_moving_averages_of_the_students(trainer):
-    trainer.num_epochs, trainer.refresh_interval, trainer.num_iterations_per_epoch = 10, 0.2, 5
-    for expected in (0.1, 0.1):
-        before = [weights(teacher) for teacher in trainer.teachers]
-        trainer.train_step(batch_of(trainer))
-        students = (trainer.network, trainer.auxiliary["network"])
-        for teacher, student, start in zip(trainer.teachers, students, before, strict=True):
-            for mine, theirs, old in zip(weights(teacher), weights(student), start, strict=True):
-                torch.testing.assert_close(mine, old + expected * (theirs - old))
-
-
-@pytest.mark.parametrize(
-    ("renewal", "maps", "expected"),
-    [
-        ("copy", (None, None), [2, 4, 6, 8]),
-        ("copy", ("maps", None), [2, 4, 6, 8]),
-        ("average", (None, None), []),
-        ("average", ("maps", None), [2]),
-    ],
-)
-def test_when_teachers_become_copies(trainer, renewal, maps, expected):
+def test_teachers_are_renewed_at_every_interval(trainer):
     trainer.num_epochs, trainer.refresh_interval = 10, 0.2
-    trainer.teacher_renewal, trainer.map_folders = renewal, maps
     trainer.lr_scheduler.step = trainer.auxiliary_scheduler.step = lambda epoch: None
     trainer.logger.log = lambda *_: None
     renewed = []
-    trainer.renew_teachers = lambda: renewed.append(trainer.current_epoch)
+    trainer.refresh_teachers = lambda: renewed.append(trainer.current_epoch)
     for trainer.current_epoch in range(10):
         trainer.on_train_epoch_start()
-    assert renewed == expected
+    assert renewed == [2, 4, 6, 8]
 
 
 def test_a_checkpoint_brings_everything_back(make_trainer, trainer, tmp_path):
@@ -222,7 +200,7 @@ def test_compiled_students_and_teachers(make_trainer, monkeypatch, tmp_path):
     networks = [trainer.network, trainer.auxiliary["network"], *trainer.teachers]
     assert all(isinstance(network, torch._dynamo.OptimizedModule) for network in networks)
     trainer.train_step(batch_of(trainer))
-    trainer.renew_teachers()
+    trainer.refresh_teachers()
     assert same(weights(trainer.network), weights(trainer.teachers[0]))
     assert not trainer.teachers[0].training
     file = str(tmp_path / "checkpoint.pth")

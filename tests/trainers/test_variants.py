@@ -30,7 +30,7 @@ def test_the_published_figures(make_trainer):
     assert not hasattr(trainer, "keep_certain")
     stage2 = trainer_class("PASegStage2Trainer_paper")(*_arguments(make_trainer))
     assert not stage2.keep_certain
-    assert (stage2.pseudo_labels, stage2.teacher_renewal) == ("hard", "copy")
+    assert stage2.pseudo_labels == "hard"
 
 
 def test_stock_nnunet_with_as_many_iterations(make_trainer):

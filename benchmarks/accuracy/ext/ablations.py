@@ -15,10 +15,9 @@ import torch
 ABLATIONS: dict[str, dict[str, float | str]] = {
     "nomcrf": {"mcrf_weight": 0.0},
     "novm": {"vm_weight": 0.0},
-    "self": {"pseudo_labels": "hard", "teacher_renewal": "copy", "distillation_weight": 0.0},
+    "self": {"pseudo_labels": "hard", "distillation_weight": 0.0},
     "distillation": {"distillation_weight": 1.0},
-    "hard": {"pseudo_labels": "hard", "teacher_renewal": "copy"},
-    "copies": {"teacher_renewal": "copy"},
+    "hard": {"pseudo_labels": "hard"},
     "labels": {"distillation_weight": 0.0},
 }
 """Attributes of the trainer, by the part of its name."""
