@@ -39,7 +39,7 @@ def test_nnunet_finds_every_trainer_of_the_grid(trainer, make):
         ("PASegStage1Trainer_novm_3epochs", {"vm_weight": 0.0}),
         ("PASegStage2Trainer_self_3epochs_2iterations", {"pseudo_labels": "hard", "distillation_weight": 0.0}),
         ("PASegStage2Trainer_hard", {"pseudo_labels": "hard"}),
-        ("PASegStage2Trainer_labels", {"distillation_weight": 0.0}),
+        ("PASegStage2Trainer_noteachers", {"distillation_weight": 0.0}),
         ("PASegStage2Trainer_distillation_seed1", {"distillation_weight": 1.0}),
     ],
 )

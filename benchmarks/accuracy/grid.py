@@ -97,7 +97,7 @@ METHODS = {
     "stage2-self": Method("adaptive", "PASegStage2Trainer_self"),
     "stage2-distillation": Method("adaptive", "PASegStage2Trainer_distillation"),
     "stage2-hard": Method("adaptive", "PASegStage2Trainer_hard"),
-    "stage2-no-teachers": Method("adaptive", "PASegStage2Trainer_labels"),
+    "stage2-no-teachers": Method("adaptive", "PASegStage2Trainer_noteachers"),
     "stage2": Method("adaptive", "PASegStage2Trainer"),
     "seeds-fifth": Method("adaptive", "nnUNetTrainer", share=0.2),
     "seeds-half": Method("adaptive", "nnUNetTrainer", share=0.5),

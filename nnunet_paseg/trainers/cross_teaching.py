@@ -80,21 +80,20 @@ def ask(
     return logits, decisions
 
 
-def lesson(logits: Sequence[torch.Tensor | None], student: int, *, soft: bool) -> torch.Tensor | None:
-    """The logits that a student is to come near to.
+def lessons(logits: Sequence[torch.Tensor | None], *, soft: bool) -> list[torch.Tensor | None]:
+    """The logits that each student is to come near to.
 
     Args:
         logits: the teachers', of the primary and of the auxiliary student; None where a label map stands in for one.
-        student: 0 for the primary, 1 for the auxiliary one.
         soft: from both teachers, the mean of what there is; otherwise from the other student's (PA-Seg).
 
     Returns:
-        (b, c, *spatial), or None where no teacher says anything.
+        Of the primary and of the auxiliary student, (b, c, *spatial); None where no teacher says anything.
     """
     if not soft:
-        return logits[1 - student]
+        return list(logits[::-1])
     said = [logit for logit in logits if logit is not None]
-    return torch.stack(said).mean(dim=0) if said else None
+    return [torch.stack(said).mean(dim=0) if said else None] * 2
 
 
 def pseudo_labels(

@@ -115,12 +115,16 @@ class PASegStage2Trainer(TwoStudentsTrainer):
         with torch.no_grad(), torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
             logits, decisions = cross_teaching.ask(self.teachers, image, targets[0], self.maps_in_use())
         targets = [target[:, :1] for target in targets]
+        hard = self.pseudo_labels == "hard"
+        lessons = cross_teaching.lessons(logits, soft=not hard)
+        # Label maps are labels, whatever the teachers are.
+        labels = [decision if hard or said is None else None for said, decision in zip(logits, decisions, strict=True)]
         try:
             self.loss.valid = valid
-            primary = self.train_student(0, image, targets, logits, decisions)
+            primary = self.train_student(image, targets, labels[0], lessons[0])
             primary_terms = self.loss.terms
             with self.auxiliary_in_place():
-                self.train_student(1, image, targets, logits, decisions)
+                self.train_student(image, targets, labels[1], lessons[1])
         finally:
             self.loss.teacher_logits = self.loss.valid = None
         agreement = (decisions[0] == decisions[1]).float().mean().item()
@@ -129,30 +133,23 @@ class PASegStage2Trainer(TwoStudentsTrainer):
 
     def train_student(
         self,
-        student: int,
         image: torch.Tensor,
         targets: list[torch.Tensor],
-        logits: list[torch.Tensor | None],
-        decisions: list[torch.Tensor],
+        decision: torch.Tensor | None,
+        lesson: torch.Tensor | None,
     ) -> dict[str, Any]:
-        """nnU-Net's step for the student in place, 0 for the primary and 1 for the auxiliary one.
+        """nnU-Net's step for the student in place.
 
         Args:
-            student: which.
             image: (b, c, *spatial).
             targets: what the annotator said, finest first, (b, 1, *spatial).
-            logits, decisions: of both teachers, as of :func:`~nnunet_paseg.trainers.cross_teaching.ask`.
+            decision: (b, 1, *spatial), labels for what the annotator left open, if any.
+            lesson: (b, classes, *spatial), logits to come near to, if any.
         """
-        soft = self.pseudo_labels == "soft"
-        self.loss.teacher_logits = cross_teaching.lesson(logits, student, soft=soft)
-        if not soft or logits[student] is None:
-            targets = cross_teaching.pseudo_labels(
-                decisions[student],
-                targets,
-                self.loss.valid,
-                self.label_manager.ignore_label,
-                keep_certain=self.keep_certain,
-            )
+        if decision is not None:
+            ignore, keep = self.label_manager.ignore_label, self.keep_certain
+            targets = cross_teaching.pseudo_labels(decision, targets, self.loss.valid, ignore, keep_certain=keep)
+        self.loss.teacher_logits = lesson
         return super().train_step({"data": image, "target": targets if self.enable_deep_supervision else targets[0]})
 
     def extra_checkpoint(self) -> dict[str, Any]:

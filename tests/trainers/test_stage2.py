@@ -7,7 +7,7 @@ import torch
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.losses import distillation_loss
 from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PASegStage2Trainer, trainer_class
-from nnunet_paseg.trainers.cross_teaching import ask, lesson, pseudo_labels
+from nnunet_paseg.trainers.cross_teaching import ask, lessons, pseudo_labels
 from tests.trainers.test_stage1 import batch_of
 
 IGNORE = 3
@@ -54,13 +54,13 @@ def test_pseudo_labels_keep_what_the_annotator_said():
 
 def test_a_lesson_is_the_mean_of_what_the_teachers_say_or_the_other_one_s_word():
     first, second = torch.tensor([1.0, 4.0]), torch.tensor([3.0, -2.0])
-    for student in (0, 1):
-        assert lesson([first, second], student, soft=True).tolist() == [2.0, 1.0]
-        assert lesson([None, second], student, soft=True).tolist() == [3.0, -2.0]
-        assert lesson([None, None], student, soft=True) is None
-    assert lesson([first, second], 0, soft=False) is second
-    assert lesson([first, second], 1, soft=False) is first
-    assert lesson([first, None], 0, soft=False) is None
+    assert [said.tolist() for said in lessons([first, second], soft=True)] == [[2.0, 1.0], [2.0, 1.0]]
+    assert [said.tolist() for said in lessons([None, second], soft=True)] == [[3.0, -2.0], [3.0, -2.0]]
+    assert lessons([None, None], soft=True) == [None, None]
+    primary, auxiliary = lessons([first, second], soft=False)
+    assert primary is second
+    assert auxiliary is first
+    assert lessons([first, None], soft=False)[0] is None
 
 
 def test_teachers_and_the_label_maps_that_stand_in_for_them(trainer):

@@ -18,7 +18,7 @@ ABLATIONS: dict[str, dict[str, float | str]] = {
     "self": {"pseudo_labels": "hard", "distillation_weight": 0.0},
     "distillation": {"distillation_weight": 1.0},
     "hard": {"pseudo_labels": "hard"},
-    "labels": {"distillation_weight": 0.0},
+    "noteachers": {"distillation_weight": 0.0},
 }
 """Attributes of the trainer, by the part of its name."""
 
