@@ -1,8 +1,8 @@
 """Where the wrong voxels of the accuracy benchmark's predictions lie: at the boundary or far, false or missing.
 
 Example:
-    python benchmarks/errors.py FOLDER
-FOLDER is the workspace of `python -m benchmarks.accuracy`; every finished cell in it becomes a line of errors.md.
+    python benchmarks/errors.py FOLDER ...
+Every FOLDER is a workspace of `python -m benchmarks.accuracy`; every finished cell in it becomes a line of errors.md.
 """
 
 from __future__ import annotations
@@ -80,24 +80,44 @@ def line(cell: str, found: list[Errors]) -> str:
     return f"| {cell} | {mean:.3f} | {np.mean([each.volume for each in found]):.2f} | {shares} | {worst} |"
 
 
+def find_masks(workspace: Path, record: Path) -> tuple[Path, list[Path]]:
+    """The folder of a finished cell's predictions, and the masks of its test cases.
+
+    Raises:
+        FileNotFoundError: a prediction is gone; names it.
+    """
+    dataset = json.loads(record.read_text(encoding="utf-8"))["dataset"]
+    predictions = workspace / "predictions" / record.stem
+    references = sorted((workspace / "nnUNet_raw" / dataset / "labelsTs").glob("*.nii.gz"))
+    missing = [mask.name for mask in references if not (predictions / mask.name).exists()]
+    if missing or not references:
+        what = predictions / missing[0] if missing else workspace / "nnUNet_raw" / dataset / "labelsTs"
+        raise FileNotFoundError(f"{what} is gone: delete {record} and run `python -m benchmarks.accuracy` again.")
+    return predictions, references
+
+
 def main() -> None:
-    """Write errors.md from the workspace's cells."""
+    """Write errors.md from the workspaces' cells."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workspace", type=Path, help="folder of the accuracy benchmark")
+    parser.add_argument("workspace", type=Path, nargs="+", help="folder of the accuracy benchmark")
     parser.add_argument("--num-processes", type=int, default=2, help="default: %(default)s")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results (default: %(default)s)")
     arguments = parser.parse_args()
+    cells = {}
+    for workspace in arguments.workspace:
+        records = sorted((workspace / "cells").glob("*.json"))
+        if not records:
+            parser.error(f"{workspace} holds no finished cell: run `python -m benchmarks.accuracy` into it first")
+        try:
+            cells.update({record.stem: find_masks(workspace, record) for record in records})
+        except FileNotFoundError as error:
+            parser.error(str(error))
     head = f"cell | Dice | volume | false, up to {NEAR_MM:g} mm | false, farther | missing, up to {NEAR_MM:g} mm | "
     lines = [f"| {head}missing, farther | worst |", "|---" * 8 + "|"]
-    records = sorted((arguments.workspace / "cells").glob("*.json"))
-    if not records:
-        parser.error(f"{arguments.workspace} holds no finished cell: run `python -m benchmarks.accuracy` into it first")
-    for record in tqdm(records, unit="cell"):
-        dataset = json.loads(record.read_text(encoding="utf-8"))["dataset"]
-        references = sorted((arguments.workspace / "nnUNet_raw" / dataset / "labelsTs").glob("*.nii.gz"))
-        job = partial(errors_of_case, arguments.workspace / "predictions" / record.stem)
+    for name, (predictions, references) in tqdm(cells.items(), unit="cell"):
         with ProcessPoolExecutor(arguments.num_processes) as pool:
-            lines.append(line(record.stem, [each for case in pool.map(job, references) for each in case]))
+            found = pool.map(partial(errors_of_case, predictions), references)
+            lines.append(line(name, [each for case in found for each in case]))
     notes = "The four columns in the middle: shares of all wrong voxels. volume: predicted / true."
     text = "\n".join([*lines, "", notes, ""])
     arguments.output.mkdir(parents=True, exist_ok=True)

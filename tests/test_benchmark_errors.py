@@ -1,5 +1,9 @@
+import json
+import re
+
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from benchmarks.errors import Errors, errors, line, main
 
@@ -31,3 +35,36 @@ def test_a_folder_without_cells_is_refused(tmp_path, monkeypatch, capsys):
         main()
     assert "nowhere holds no finished cell: run" in capsys.readouterr().err
     assert (tmp_path / "errors.md").read_text(encoding="utf-8") == "kept"
+
+
+def write_cell(workspace, name, *, dice_half=False):
+    (workspace / "cells").mkdir(parents=True, exist_ok=True)
+    (workspace / "cells" / f"{name}.json").write_text(json.dumps({"dataset": "Dataset900_A"}), encoding="utf-8")
+    truth = np.zeros((4, 4, 4), dtype=np.uint8)
+    truth[1:3, 1:3, 1:3] = 1
+    prediction = truth.copy()
+    prediction[2] *= not dice_half
+    for folder, mask in (("nnUNet_raw/Dataset900_A/labelsTs", truth), (f"predictions/{name}", prediction)):
+        (workspace / folder).mkdir(parents=True, exist_ok=True)
+        sitk.WriteImage(sitk.GetImageFromArray(mask), str(workspace / folder / "a.nii.gz"))
+
+
+def test_cells_of_two_workspaces(tmp_path, monkeypatch):
+    write_cell(tmp_path / "one", "seeds")
+    write_cell(tmp_path / "two", "stage1", dice_half=True)
+    arguments = ["errors.py", str(tmp_path / "one"), str(tmp_path / "two"), "--output", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", arguments)
+    main()
+    lines = (tmp_path / "errors.md").read_text(encoding="utf-8").splitlines()
+    assert lines[2].startswith("| seeds | 1.000 | 1.00 |")
+    assert lines[3].startswith("| stage1 | 0.667 | 0.50 |")
+
+
+def test_a_cell_without_its_predictions_is_refused(tmp_path, monkeypatch, capsys):
+    write_cell(tmp_path / "one", "seeds")
+    (tmp_path / "one" / "predictions" / "seeds" / "a.nii.gz").unlink()
+    monkeypatch.setattr("sys.argv", ["errors.py", str(tmp_path / "one"), "--output", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        main()
+    assert re.search(r"a\.nii\.gz is gone: delete .*seeds\.json and run", capsys.readouterr().err)
+    assert not (tmp_path / "errors.md").exists()

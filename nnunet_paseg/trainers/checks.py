@@ -103,6 +103,16 @@ def check_refreshes(interval: float, renewed_after: int, epochs: int) -> None:
         )
 
 
+def check_pseudo_labels(kind: str) -> None:
+    """Refuse pseudo labels of a kind that stage 2 does not know.
+
+    Raises:
+        PasegError: names the kinds there are.
+    """
+    if kind not in ("soft", "hard"):
+        raise PasegError(f"pseudo_labels must be 'soft' or 'hard'; got {kind!r}.")
+
+
 def training_facts(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """What two trainings must have in common for the weights of one to make sense in the other.
 

@@ -55,8 +55,10 @@ class PASegStage2Trainer(TwoStudentsTrainer):
         """Start from stage 1 or from label maps, unless a training of stage 2 is continued.
 
         Raises:
-            PasegError: too few epochs, or a checkpoint of stage 1 or a label map cannot be used.
+            PasegError: hyper-parameters that make no sense, too few epochs, or a checkpoint of stage 1 or a label map
+                that cannot be used.
         """
+        checks.check_pseudo_labels(self.pseudo_labels)
         checks.check_refreshes(self.refresh_interval, self.epochs_of_teachers(), self.num_epochs)
         if not self.was_initialized:
             self.initialize()

@@ -80,6 +80,14 @@ def test_an_interval_that_is_none(make_trainer, interval):
         trainer.on_train_start()
 
 
+def test_pseudo_labels_of_no_kind(make_trainer):
+    trainer = make_trainer(PASegStage2Trainer, fold=0)
+    trainer.pseudo_labels = "Soft"
+    with pytest.raises(PasegError, match=r"pseudo_labels must be 'soft' or 'hard'; got 'Soft'"):
+        trainer.on_train_start()
+    assert not trainer.was_initialized
+
+
 def test_weights_of_another_network():
     network, remedy = nn.Linear(2, 3), "Train again."
     check_weights(network.state_dict(), network, "file", remedy)
