@@ -28,17 +28,8 @@ class PASegTrainer(CheckpointingTrainer):
     checkpoint_best is chosen on fully labelled validation cases, and not written where the fold has none.
     """
 
-    def __init__(
-        self,
-        plans: dict[str, Any],
-        configuration: str,
-        fold: int | str,
-        dataset_json: dict[str, Any],
-        device: torch.device = torch.device("cuda"),  # noqa: B008 (nnU-Net reads this exact signature)
-    ) -> None:
-        super().__init__(plans, configuration, fold, dataset_json, device)
-        self.can_choose_best = False
-        self.latest_batch: tuple[torch.Tensor, torch.Tensor] | None = None  # image and labels, for the picture
+    can_choose_best = False
+    latest_batch: tuple[torch.Tensor, torch.Tensor] | None = None  # image and labels, for the picture
 
     def initialize(self) -> None:
         """Refuse what these trainers cannot do, then let nnU-Net build everything.

@@ -43,8 +43,12 @@ class CheckpointingTrainer(nnUNetTrainer):
     _best_ema: float | None
     oversample_foreground_percent: float
 
+    ema_decay: float | None = None
     HYPER_PARAMETERS: tuple[str, ...] = ()
     """Names of the attributes that are printed to the log and stored in every checkpoint, beside ``ema_decay``."""
+
+    weight_average: WeightAverage | None = None
+    _restore_random_state: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -56,9 +60,6 @@ class CheckpointingTrainer(nnUNetTrainer):
     ) -> None:
         super().__init__(plans, configuration, fold, dataset_json, device)
         self.save_every = 5
-        self.ema_decay: float | None = None
-        self.weight_average: WeightAverage | None = None
-        self._restore_random_state: Callable[[], None] | None = None
 
     def hyper_parameters(self) -> dict[str, Any]:
         """The values of :attr:`HYPER_PARAMETERS`, and ``ema_decay``."""

@@ -106,6 +106,16 @@ class PASegStage1Trainer(PASegTrainer):
         ramp_fraction: part of the epochs over which both weights rise.
     """
 
+    mcrf_weight = 1.0
+    mcrf_normalisation: Literal["voxels", "pairs"] = "pairs"
+    mcrf_radius = 5
+    mcrf_sigma_space = 6.0
+    mcrf_sigma_intensity = 0.1
+    mcrf_channels: tuple[int, ...] | None = None
+    vm_weight = 0.1
+    vm_normalisation: Literal["class", "voxels"] = "class"
+    full_strength_at = 20.0
+    ramp_fraction = 0.5
     HYPER_PARAMETERS = (
         "mcrf_weight",
         "mcrf_normalisation",
@@ -118,26 +128,6 @@ class PASegStage1Trainer(PASegTrainer):
         "full_strength_at",
         "ramp_fraction",
     )
-
-    def __init__(
-        self,
-        plans: dict[str, Any],
-        configuration: str,
-        fold: int | str,
-        dataset_json: dict[str, Any],
-        device: torch.device = torch.device("cuda"),  # noqa: B008
-    ) -> None:
-        super().__init__(plans, configuration, fold, dataset_json, device)
-        self.mcrf_weight = 1.0
-        self.mcrf_normalisation: Literal["voxels", "pairs"] = "pairs"
-        self.mcrf_radius = 5
-        self.mcrf_sigma_space = 6.0
-        self.mcrf_sigma_intensity = 0.1
-        self.mcrf_channels: tuple[int, ...] | None = None
-        self.vm_weight = 0.1
-        self.vm_normalisation: Literal["class", "voxels"] = "class"
-        self.full_strength_at = 20.0
-        self.ramp_fraction = 0.5
 
     def initialize(self) -> None:
         """Refuse channels that the images do not have, then build everything."""

@@ -30,23 +30,14 @@ class PASegStage2Trainer(TwoStudentsTrainer):
         keep_certain: what the annotator said (seeds, background outside every box) overrides hard pseudo labels.
     """
 
+    pseudo_labels: Literal["soft", "hard"] = "soft"
+    distillation_weight = 0.5
+    temperature = 4.0
+    refresh_interval = 0.2
+    keep_certain = True
     HYPER_PARAMETERS = ("pseudo_labels", "distillation_weight", "temperature", "refresh_interval", "keep_certain")
 
-    def __init__(
-        self,
-        plans: dict[str, Any],
-        configuration: str,
-        fold: int | str,
-        dataset_json: dict[str, Any],
-        device: torch.device = torch.device("cuda"),  # noqa: B008
-    ) -> None:
-        super().__init__(plans, configuration, fold, dataset_json, device)
-        self.pseudo_labels: Literal["soft", "hard"] = "soft"
-        self.distillation_weight = 0.5
-        self.temperature = 4.0
-        self.refresh_interval = 0.2
-        self.keep_certain = True
-        self.map_folders: tuple[str | None, ...] = (None, None)  # of the label maps that they start from, if any
+    map_folders: tuple[str | None, ...] = (None, None)  # of the label maps that they start from, if any
 
     def _build_loss(self) -> nn.Module:
         return cross_teaching.CrossTeachingLoss(super()._build_loss(), self)

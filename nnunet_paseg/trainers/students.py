@@ -23,17 +23,8 @@ class TwoStudentsTrainer(PASegTrainer):
     methods act on the auxiliary one within :meth:`auxiliary_in_place`.
     """
 
-    def __init__(
-        self,
-        plans: dict[str, Any],
-        configuration: str,
-        fold: int | str,
-        dataset_json: dict[str, Any],
-        device: torch.device = torch.device("cuda"),  # noqa: B008
-    ) -> None:
-        super().__init__(plans, configuration, fold, dataset_json, device)
-        self.auxiliary: dict[str, Any] = {}  # the second student: its network, optimizer and grad_scaler
-        self.teachers: list[nn.Module] = []  # of the primary and of the auxiliary student
+    auxiliary: dict[str, Any]  # the second student: its network, optimizer, grad_scaler and weight_average
+    teachers: list[nn.Module]  # of the primary and of the auxiliary student
 
     def initialize(self) -> None:
         """Build the primary student as nnU-Net does, then the auxiliary one in the same way."""

@@ -1,9 +1,15 @@
+import os
+import re
+import textwrap
+from pathlib import Path
+
 import pytest
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
 from nnunet_paseg.cli import EXT_FOLDER
 from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PASegStage2Trainer, trainer_class
+from nnunet_paseg.trainers.from_stage1 import stage1_command
 from nnunet_paseg.trainers.variants import PAPER
 
 
@@ -51,6 +57,19 @@ def test_unknown_names(name):
 def test_nnunet_finds_them_where_the_command_says(name, monkeypatch):
     monkeypatch.setenv("nnUNet_extTrainer", str(EXT_FOLDER))
     assert recursive_find_trainer_class_by_name(name).__name__ == name
+
+
+def test_the_subclasses_of_the_page(tmp_path, monkeypatch, make_trainer):
+    page = (Path(__file__).parents[2] / "docs" / "trainers.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"    # my_trainers/flair\.py\n((?:    .*\n|\n)+)", page)
+    (tmp_path / "flair.py").write_text(textwrap.dedent(code), encoding="utf-8")
+    monkeypatch.setenv("nnUNet_extTrainer", os.pathsep.join([str(EXT_FOLDER), str(tmp_path)]))
+    names = [f"{trainer.__name__}_flair" for trainer in (PASegStage1Trainer, PASegStage1AuxTrainer)]
+    stage1, auxiliary = (recursive_find_trainer_class_by_name(name) for name in names)
+    assert (stage1.mcrf_channels, auxiliary.mcrf_channels, PASegStage1Trainer.mcrf_channels) == ((0,), (0,), None)
+    stage2 = recursive_find_trainer_class_by_name("PASegStage2Trainer_flair")(*_arguments(make_trainer))
+    assert f"-tr {names[1]} " in stage1_command(stage2, "PASegStage1AuxTrainer")
+    stage1(*_arguments(make_trainer)).initialize()
 
 
 def _arguments(make_trainer):
