@@ -2,7 +2,8 @@
 
 Example:
     python benchmarks/errors.py FOLDER ...
-Every FOLDER is a workspace of `python -m benchmarks.accuracy`; every finished cell in it becomes a line of errors.md.
+Every FOLDER is a workspace of `python -m benchmarks.accuracy`; every finished cell in it becomes a line of errors.md,
+where the lines of other cells stay.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ from nnunet_paseg.points import Grid
 
 RESULTS = Path(__file__).resolve().parent / "results"
 NEAR_MM = 2.0
+HEAD = (
+    f"| cell | Dice | volume | false, up to {NEAR_MM:g} mm | false, farther | missing, up to {NEAR_MM:g} mm | "
+    "missing, farther | worst |"
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,14 @@ def find_masks(workspace: Path, record: Path) -> tuple[Path, list[Path]]:
     return predictions, references
 
 
+def kept_lines(file: Path) -> dict[str, str]:
+    """The lines of an earlier table, by cell."""
+    if not file.exists():
+        return {}
+    table = [row for row in file.read_text(encoding="utf-8").splitlines() if row.startswith("| ")]
+    return {row.split(" | ")[0].removeprefix("| "): row for row in table[1:]}
+
+
 def main() -> None:
     """Write errors.md from the workspaces' cells."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -112,14 +125,13 @@ def main() -> None:
             cells.update({record.stem: find_masks(workspace, record) for record in records})
         except FileNotFoundError as error:
             parser.error(str(error))
-    head = f"cell | Dice | volume | false, up to {NEAR_MM:g} mm | false, farther | missing, up to {NEAR_MM:g} mm | "
-    lines = [f"| {head}missing, farther | worst |", "|---" * 8 + "|"]
+    lines = kept_lines(arguments.output / "errors.md")
     for name, (predictions, references) in tqdm(cells.items(), unit="cell"):
         with ProcessPoolExecutor(arguments.num_processes) as pool:
             found = pool.map(partial(errors_of_case, predictions), references)
-            lines.append(line(name, [each for case in found for each in case]))
+            lines[name] = line(name, [each for case in found for each in case])
     notes = "The four columns in the middle: shares of all wrong voxels. volume: predicted / true."
-    text = "\n".join([*lines, "", notes, ""])
+    text = "\n".join([HEAD, "|---" * 8 + "|", *(lines[name] for name in sorted(lines)), "", notes, ""])
     arguments.output.mkdir(parents=True, exist_ok=True)
     with moved_into_place(arguments.output / "errors.md") as temporary:
         temporary.write_text(text, encoding="utf-8")

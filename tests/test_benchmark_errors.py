@@ -59,6 +59,11 @@ def test_cells_of_two_workspaces(tmp_path, monkeypatch):
     assert lines[2].startswith("| seeds | 1.000 | 1.00 |")
     assert lines[3].startswith("| stage1 | 0.667 | 0.50 |")
 
+    write_cell(tmp_path / "three", "dense")
+    monkeypatch.setattr("sys.argv", ["errors.py", str(tmp_path / "three"), "--output", str(tmp_path)])
+    main()
+    assert (tmp_path / "errors.md").read_text(encoding="utf-8").splitlines()[3:] == lines[2:]  # and they stay
+
 
 def test_a_cell_without_its_predictions_is_refused(tmp_path, monkeypatch, capsys):
     write_cell(tmp_path / "one", "seeds")
