@@ -89,14 +89,15 @@ def find_masks(workspace: Path, record: Path) -> tuple[Path, list[Path]]:
     """The folder of a finished cell's predictions, and the masks of its test cases.
 
     Raises:
-        FileNotFoundError: a prediction is gone; names it.
+        FileNotFoundError: a prediction or the masks are gone; names them.
     """
     dataset = json.loads(record.read_text(encoding="utf-8"))["dataset"]
     predictions = workspace / "predictions" / record.stem
-    references = sorted((workspace / "nnUNet_raw" / dataset / "labelsTs").glob("*.nii.gz"))
-    missing = [mask.name for mask in references if not (predictions / mask.name).exists()]
-    if missing or not references:
-        what = predictions / missing[0] if missing else workspace / "nnUNet_raw" / dataset / "labelsTs"
+    labels = workspace / "nnUNet_raw" / dataset / "labelsTs"
+    references = sorted(labels.glob("*.nii.gz"))
+    gone = [predictions / mask.name for mask in references if not (predictions / mask.name).exists()]
+    if gone or not references:
+        what = gone[0] if gone else labels
         raise FileNotFoundError(f"{what} is gone: delete {record} and run `python -m benchmarks.accuracy` again.")
     return predictions, references
 
