@@ -52,8 +52,9 @@ class Cell:
     @property
     def suffix(self) -> str:
         """What every trainer's name ends in."""
+        mirroring = "" if TASKS[self.task].mirroring else "_nomirroring"
         seed = f"_seed{self.weight_seed}" if self.weight_seed else ""
-        return f"_{self.epochs}epochs_{self.iterations}iterations{seed}"
+        return f"{mirroring}_{self.epochs}epochs_{self.iterations}iterations{seed}"
 
     @property
     def name(self) -> str:

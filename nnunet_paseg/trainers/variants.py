@@ -8,6 +8,9 @@ from typing import Any
 
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.training.nnUNetTrainer.variants.data_augmentation.nnUNetTrainerNoMirroring import (
+    nnUNetTrainerNoMirroring,
+)
 
 from nnunet_paseg.trainers.stage1 import PASegStage1AuxTrainer, PASegStage1Trainer
 from nnunet_paseg.trainers.stage2 import PASegStage2Trainer
@@ -34,18 +37,21 @@ def trainer_class(name: str) -> type[nnUNetTrainer]:
     """The trainer of that name.
 
     Args:
-        name: one of :data:`TRAINERS`, then any of ``_paper`` (the published hyper-parameters), ``_{N}epochs`` and
-            ``_{M}iterations`` (an epoch), in this order.
+        name: one of :data:`TRAINERS`, then any of ``_paper`` (the published hyper-parameters), ``_nomirroring`` (in
+            augmentation and prediction), ``_{N}epochs`` and ``_{M}iterations`` (an epoch), in this order.
 
     Raises:
         AttributeError: no such trainer (nnU-Net asks with ``hasattr``).
     """
-    match = re.fullmatch(rf"({'|'.join(TRAINERS)})(_paper)?(?:_(\d+)epochs)?(?:_(\d+)iterations)?", name)
+    match = re.fullmatch(rf"({'|'.join(TRAINERS)})(_paper)?(_nomirroring)?(?:_(\d+)epochs)?(?:_(\d+)iterations)?", name)
     if match is None:
         raise AttributeError(f"There is no trainer {name!r}.")
-    base, (paper, epochs, iterations) = TRAINERS[match[1]], match.groups()[1:]
+    base, (paper, unmirrored, epochs, iterations) = TRAINERS[match[1]], match.groups()[1:]
     if match[1] == name:
         return base
+    if unmirrored:
+        # nnU-Net's own hook, in front of the trainer's.
+        base = type(base.__name__, (nnUNetTrainerNoMirroring, base), {})
 
     def change(trainer: Any) -> None:
         if paper:

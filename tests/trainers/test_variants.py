@@ -45,6 +45,23 @@ def test_stock_nnunet_with_as_many_iterations(make_trainer):
     assert cls(*_arguments(make_trainer)).num_iterations_per_epoch == 3
 
 
+@pytest.mark.parametrize("trainer", ["nnUNetTrainer", "PASegStage1Trainer_paper", "PASegStage2Trainer"])
+def test_without_mirroring(make_trainer, trainer):
+    made = trainer_class(f"{trainer}_nomirroring_2epochs")(*_arguments(make_trainer))
+    mirrored = trainer_class(f"{trainer}_2epochs")(*_arguments(make_trainer))
+    *others, axes = made.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+    *as_many, all_axes = mirrored.configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+    assert (axes, made.inference_allowed_mirroring_axes) == (None, None)
+    assert (all_axes, mirrored.inference_allowed_mirroring_axes) == ((0, 1, 2), (0, 1, 2))
+    assert str(others) == str(as_many)
+    assert made.num_epochs == 2
+
+
+def test_stage2_without_mirroring_starts_from_stage1_without(make_trainer):
+    stage2 = trainer_class("PASegStage2Trainer_nomirroring")(*_arguments(make_trainer))
+    assert "-tr PASegStage1Trainer_nomirroring " in stage1_command(stage2, "PASegStage1Trainer")
+
+
 @pytest.mark.parametrize(
     "name", ["PASegStage3Trainer", "PASegStage1Trainer_fast", "PASegStage1Trainer_5epochs_paper", ""]
 )
