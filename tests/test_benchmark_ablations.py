@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
 from benchmarks.accuracy.grid import METHODS
@@ -54,6 +55,16 @@ def test_a_seed_fixes_what_the_training_draws(make):
         make(f"nnUNetTrainer_2epochs_seed{seed}")
         drawn.append((torch.rand(1).item(), np.random.rand()))
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize("name", ["nnUNetTrainer_2epochs", "nnUNetTrainer_nomirroring_2epochs_seed1"])
+def test_stock_nnunet_has_the_same_layout_in_memory(name, make, monkeypatch):
+    monkeypatch.setattr(
+        nnUNetTrainer, "initialize", lambda trainer: setattr(trainer, "network", torch.nn.Conv3d(2, 2, 3))
+    )
+    trainer = make(name)
+    trainer.initialize()
+    assert trainer.network.weight.is_contiguous(memory_format=torch.channels_last_3d)
 
 
 def test_what_cannot_be_left_out(make):

@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from nnunet_paseg.trainers import checks, padding, patches, progress, resume, selection
 from nnunet_paseg.trainers.checkpointing import CheckpointingTrainer
+from nnunet_paseg.trainers.memory_layout import lay_out
 
 
 class PASegTrainer(CheckpointingTrainer):
@@ -40,6 +41,8 @@ class PASegTrainer(CheckpointingTrainer):
         """
         checks.check_task(self)
         super().initialize()
+        if not self.is_ddp:  # it remembers how the weights lay, and runs on GPUs
+            lay_out(self.network, self.device)
 
     @staticmethod
     def get_training_transforms(*args: Any, **kwargs: Any) -> BasicTransform:
