@@ -117,15 +117,20 @@ def main() -> None:
     parser.add_argument("--num-processes", type=int, default=2, help="default: %(default)s")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results (default: %(default)s)")
     arguments = parser.parse_args()
-    cells = {}
+    cells: dict[str, tuple[Path, list[Path]]] = {}
     for workspace in arguments.workspace:
         records = sorted((workspace / "cells").glob("*.json"))
         if not records:
             parser.error(f"{workspace} holds no finished cell: run `python -m benchmarks.accuracy` into it first")
         try:
-            cells.update({record.stem: find_masks(workspace, record) for record in records})
+            here = {record.stem: find_masks(workspace, record) for record in records}
         except FileNotFoundError as error:
             parser.error(str(error))
+        if twice := here.keys() & cells.keys():
+            name = min(twice)
+            other = cells[name][0].parents[1]
+            parser.error(f"{other} and {workspace} both hold {name}: give the one that counts, or one after the other")
+        cells |= here
     lines = kept_lines(arguments.output / "errors.md")
     for name, (predictions, references) in tqdm(cells.items(), unit="cell"):
         with ProcessPoolExecutor(arguments.num_processes) as pool:

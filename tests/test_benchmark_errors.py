@@ -73,3 +73,14 @@ def test_a_cell_without_its_predictions_is_refused(tmp_path, monkeypatch, capsys
         main()
     assert re.search(r"a\.nii\.gz is gone: delete .*seeds\.json and run", capsys.readouterr().err)
     assert not (tmp_path / "errors.md").exists()
+
+
+def test_a_cell_that_two_workspaces_hold_is_refused(tmp_path, monkeypatch, capsys):
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        write_cell(folder, "seeds")
+    monkeypatch.setattr("sys.argv", ["errors.py", *map(str, folders), "--output", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        main()
+    assert re.search(r"one and \S+two both hold seeds: give the one that counts", capsys.readouterr().err)
+    assert not (tmp_path / "errors.md").exists()
