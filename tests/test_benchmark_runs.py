@@ -30,7 +30,7 @@ class FakeWorkspace(run.BenchmarkWorkspace):
         [raw] = self.raw.glob(f"Dataset{dataset_id:03d}_*")
         (self.preprocessed / raw.name).mkdir(parents=True, exist_ok=True)
         self.note(f"plan {dataset_id} {spacing_mm}")
-        return "nnUNetPlans"
+        return "nnUNetPlans_" + "x".join(f"{size:g}" for size in spacing_mm)
 
     def small_plans(self, dataset, name, **kwargs):
         (self.preprocessed / dataset / f"{name}.json").touch()
@@ -114,7 +114,7 @@ def test_a_finished_cell_is_not_run_again(tiny, tmp_path):
     (workspace.results).rename(tmp_path / "lost")  # the fake does not look whether a training is finished
     score = run.run_cell(workspace, cell, data, output)
     assert (score.dice, score.iterations, score.method) == (1.0, 1000, "seeds")
-    training = "train nnUNetTrainer_20epochs_50iterations small8Plans fold 0"
+    training = "train nnUNetTrainer_20epochs_50iterations small8Plans_2x1x1 fold 0"
     plan, predict = "plan 11 (2.0, 1.0, 1.0)", "predict nnUNetTrainer_20epochs_50iterations fold 0"
     assert workspace.notes() == [plan, training, plan, training, predict]
     assert run.run_cell(workspace, cell, data, tmp_path / "other") == score
@@ -138,7 +138,7 @@ def test_ablated_stage2_starts_from_the_stage1_of_the_whole_method(tiny, tmp_pat
     ]
     for name, value in workspace.environment().items():
         monkeypatch.setenv(name, value)
-    plans = type("Plans", (), {"plans_name": "small8Plans", "dataset_name": "Dataset011_TinyAdaptive0"})
+    plans = type("Plans", (), {"plans_name": "small8Plans_2x1x1", "dataset_name": "Dataset011_TinyAdaptive0"})
     stage2 = type(trained[2], (), {"plans_manager": plans, "fold": 0, "configuration_name": "3d_fullres"})()
     for stage1 in ("PASegStage1Trainer", "PASegStage1AuxTrainer"):
         found = os.path.realpath(stage1_checkpoint(stage2, stage1))

@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--preset",
         choices=PRESETS,
         default="cpu",
-        help="cpu: small networks, 20 or 30 epochs of 50 iterations; gpu: nnU-Net's own plans and 1000 epochs of 250 "
+        help="cpu: small networks, 20 to 100 epochs of 50 iterations; gpu: nnU-Net's own plans and 1000 epochs of 250 "
         "(default: %(default)s)",
     )
     parser.add_argument("--epochs", type=int, help="of every training (default: the preset's)")
