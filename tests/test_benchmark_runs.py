@@ -77,7 +77,7 @@ def test_what_the_labels_teach(tiny):
     found = {labels: training_labels(*tiny, labels) for labels in LABELS}
     assert [name for _, name in found.values()] == [
         *("Dataset010_TinyDense", "Dataset013_TinyAdaptive1", "Dataset014_TinyPaper1"),
-        *("Dataset111_TinyPoints1", "Dataset211_TinyBox1", "Dataset311_TinyMixed1"),
+        *("Dataset111_TinyPoints1", "Dataset211_TinyBox1", "Dataset411_TinyWide1", "Dataset311_TinyMixed1"),
     ]
     maps = {labels: cases for labels, (cases, _) in found.items()}
     assert len({tuple(cases) for cases in maps.values()}) == 1
@@ -93,6 +93,9 @@ def test_what_the_labels_teach(tiny):
         mixed = maps["mixed"][case]
         dense.append(np.array_equal(mixed, truth))
         assert dense[-1] or np.array_equal(mixed, maps["adaptive"][case])
+        adaptive, wide = maps["adaptive"][case], maps["wide"][case]
+        assert np.array_equal(np.where(wide == 3, adaptive, wide), adaptive)
+        assert (wide == 3).sum() > (adaptive == 3).sum()
         assert 2 < np.isin(maps["paper"][case], (1, 2)).sum() < (truth > 0).sum()
     assert sum(dense) == 1
     # It is the one that all mixed folds of this point seed train on.

@@ -78,6 +78,7 @@ LABELS = {
     # voxels are left; of all, all but the farthest voxel of the box.
     "points": Labels(("--seeds", "paper", "--threshold", "1e-6"), 100, 1),
     "box": Labels(("--seeds", "paper", "--threshold", "1"), 200, 1),
+    "wide": Labels(("--seeds", "adaptive", "--background", "2"), 400, 1),
     "mixed": Labels(("--seeds", "adaptive", "--dense-validation"), 300, 1),
 }
 
@@ -106,6 +107,7 @@ METHODS = {
     "stage2-seeds-paper": Method("paper", "PASegStage2Trainer"),
     "stage1-paper": Method("paper", "PASegStage1Trainer_paper"),
     "stage2-paper": Method("paper", "PASegStage2Trainer_paper"),
+    "seeds-wide": Method("wide", "nnUNetTrainer"),
     "seeds": Method("adaptive", "nnUNetTrainer"),
     "stage1-no-mcrf": Method("adaptive", "PASegStage1Trainer_nomcrf"),
     "stage1-no-vm": Method("adaptive", "PASegStage1Trainer_novm"),
