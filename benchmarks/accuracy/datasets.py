@@ -75,9 +75,8 @@ def prepare(workspace: Workspace, cell: Cell, data: Path) -> tuple[str, str]:
     plans = workspace.plan(dataset_of(cell)[0], spacing_mm=None if preset.own_spacing else task.spacing_mm)
     folder = workspace.preprocessed / dataset
     if preset.features is not None:
-        small = (
-            f"small{preset.features}{plans.removeprefix('nnUNet')}"  # tasks may share a dataset, and not the spacing
-        )
+        # With the spacing in their name, for tasks may share a dataset and not the spacing.
+        small = f"small{preset.features}{plans.removeprefix('nnUNet')}"
         if not (folder / f"{small}.json").exists():
             workspace.small_plans(dataset, small, features=preset.features, source=plans)
         plans = small

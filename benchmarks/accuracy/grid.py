@@ -38,8 +38,8 @@ TASKS = {
     ),
     "atrium": Task("Dataset050_LeftAtrium", 320, 45, 30, spacing_mm=(2.5, 2.5, 2.5), epochs=30),
     "atrium-4mm": Task("Dataset050_LeftAtrium", 320, 45, 30, spacing_mm=(4.0, 4.0, 4.0), epochs=100),
-    # Front and back, or left and right, look alike in a mirror. At 1 mm, in as many steps as a CPU can take, no network
-    # tells front from back, dense masks or not.
+    # Front and back, or left and right, look alike in a mirror: mirrored, at 1 mm, no network tells front from back in
+    # 1000 iterations, dense masks or not.
     "hippocampus2-mirrored": Task("Dataset004_Hippocampus", 330, 60, 40, targets=2),
     "hippocampus2": Task(
         "Dataset004_Hippocampus", 330, 60, 40, spacing_mm=(2.0, 2.0, 2.0), epochs=100, targets=2, mirroring=False

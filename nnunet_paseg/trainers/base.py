@@ -41,7 +41,7 @@ class PASegTrainer(CheckpointingTrainer):
         """
         checks.check_task(self)
         super().initialize()
-        if not self.is_ddp:  # it remembers how the weights lay, and runs on GPUs
+        if not self.is_ddp:  # its wrapper has noted how the weights lie, and nnU-Net has it on GPUs only
             lay_out(self.network, self.device)
 
     @staticmethod
