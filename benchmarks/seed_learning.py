@@ -35,8 +35,8 @@ DATASET = "Dataset004_Hippocampus"
 RULES = {
     "paper, threshold 0.2": SeedParameters(rule="paper"),
     "paper, threshold 0.3": SeedParameters(rule="paper", threshold=0.3),
-    "adaptive, threshold 0.3, background 1.7": SeedParameters(threshold=0.3, background=1.7),
-    "adaptive (default: 0.5, 1.5)": SeedParameters(),
+    "adaptive, background 1.5": SeedParameters(background=1.5),
+    "adaptive (default: 0.5, 2.0)": SeedParameters(),
     "adaptive, threshold 0.7, background 1.3": SeedParameters(threshold=0.7, background=1.3),
 }
 

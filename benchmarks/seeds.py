@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 from tqdm import tqdm
 
 from nnunet_paseg.files import moved_into_place, read_array
@@ -40,7 +41,9 @@ Expand = Callable[[npt.NDArray[np.floating], Voxels, Voxels, tuple[float, float,
 class Row:
     """One target expanded by one rule; shares of the box, precision and recall against the mask.
 
-    ``volume`` is the likely volume as a part of the true one; the paper's rule has none.
+    ``volume`` is the likely volume as a part of the true one; the paper's rule has none. The last four are counts, in
+    the first layer of voxels inside the true surface and in the first one outside: what was called foreground, and what
+    background. They say on which side of it a network will draw the line (see :func:`balance`).
     """
 
     dataset: str
@@ -53,6 +56,10 @@ class Row:
     background_share: float
     background_precision: float
     volume: float
+    foreground_inside: int
+    foreground_outside: int
+    background_inside: int
+    background_outside: int
 
 
 def by_parameters(parameters: SeedParameters) -> Expand:
@@ -85,9 +92,10 @@ RULES: dict[str, Expand] = {
     "adaptive, no ends, no shape": without_shape,
     "adaptive, no ends": without_extremes,
     "adaptive, threshold 0.3": by_parameters(SeedParameters(threshold=0.3)),
-    "adaptive (default: 0.5, 1.5)": by_parameters(SeedParameters()),
+    "adaptive (default: 0.5, 2.0)": by_parameters(SeedParameters()),
     "adaptive, threshold 0.7": by_parameters(SeedParameters(threshold=0.7)),
-    "adaptive, background 2.0": by_parameters(SeedParameters(background=2.0)),
+    "adaptive, background 1.5": by_parameters(SeedParameters(background=1.5)),
+    "adaptive, background 2.5": by_parameters(SeedParameters(background=2.5)),
 }
 
 
@@ -119,6 +127,7 @@ def compare(
     start = np.array([side.start for side in instance.box])
     seeds = expand(image[instance.box][None], instance.foreground - start, instance.extremes - start, grid.spacing_mm)
     truth = mask[instance.box] == instance.label
+    inside, outside = truth & ~ndimage.binary_erosion(truth), ndimage.binary_dilation(truth) & ~truth
     background = seeds.background.sum()
     return Row(
         dataset=dataset,
@@ -130,15 +139,30 @@ def compare(
         recall=round(float((seeds.foreground & truth).sum() / truth.sum()), 4),
         background_share=round(float(background / truth.size), 4),
         background_precision=round(float((seeds.background & ~truth).sum() / background), 4) if background else 1.0,
-        volume=round(float((seeds.relative < 1).sum() / truth.sum()), 4) if background else math.nan,
+        volume=math.nan if name.startswith("paper") else round(float((seeds.relative < 1).sum() / truth.sum()), 4),
+        foreground_inside=int((seeds.foreground & inside).sum()),
+        foreground_outside=int((seeds.foreground & outside).sum()),
+        background_inside=int((seeds.background & inside).sum()),
+        background_outside=int((seeds.background & outside).sum()),
     )
+
+
+def balance(rows: list[Row]) -> float:
+    """On which side of the true surface a network learns to end: log(fg_in fg_out / (bg_in bg_out)) over all targets.
+
+    Below 0 background reaches nearer to the true surface, or beyond it more often, than foreground: targets are
+    learned too small; above 0 too large. Half a voxel is added to every count.
+    """
+    names = ("foreground_inside", "foreground_outside", "background_inside", "background_outside")
+    counts = [math.log(sum(getattr(row, name) for row in rows) + 0.5) for name in names]
+    return counts[0] + counts[1] - counts[2] - counts[3]
 
 
 def table(rows: list[Row]) -> str:
     """Markdown, a line per dataset and rule: means over the targets, smallest precision in brackets."""
     head = "dataset | rule | precision (worst target) | recall | background in the box | its precision (worst) | "
-    head += "likely volume / true one (SD of its logarithm)"
-    lines = [f"| {head} |", "|---" * 7 + "|"]
+    head += "likely volume / true one (SD of its logarithm) | balance at the surface"
+    lines = [f"| {head} |", "|---" * 8 + "|"]
     for dataset in dict.fromkeys(row.dataset for row in rows):
         for rule in RULES:
             chosen = [row for row in rows if (row.dataset, row.rule) == (dataset, rule)]
@@ -149,10 +173,10 @@ def table(rows: list[Row]) -> str:
                 ]
             ).T
             count = len(chosen)
-            background = "0 |  | "
+            background = "0 |  |  | "
             if share.any():
                 background = f"{share.mean():.2f} | {right.mean():.3f} ({right.min():.2f}) | "
-                background += f"{volume.mean():.2f} ({np.log(volume).std():.2f})"
+                background += f"{volume.mean():.2f} ({np.log(volume).std():.2f}) | {balance(chosen):+.1f}"
             lines.append(
                 f"| {dataset}, {count} targets | {rule} | {precision.mean():.3f} ({precision.min():.2f}) | "
                 f"{recall.mean():.3f} | {background} |"

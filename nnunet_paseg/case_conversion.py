@@ -6,6 +6,7 @@ What is held in memory is one image, one mask and one label map; the distance tr
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,7 @@ def _convert(case: Case, plan: DatasetPlan, folder: Path) -> dict[str, Any]:
     if labels is not None:
         write_labels(labels, grid, folder / f"labels{suffix}" / f"{case.identifier}.nii.gz")
     if case.split == "train" and case.annotation != "dense" and labels is not None:
-        record |= _statistics(labels, instances, plan)
+        record |= _statistics(labels, instances, plan, math.prod(grid.spacing_mm))
         write_csv(instances, folder / "points" / f"{case.identifier}.csv")
     return record
 
@@ -164,7 +165,7 @@ def _shifted(instance: VoxelInstance, offset: npt.NDArray[np.integer]) -> VoxelI
     )
 
 
-def _statistics(labels: Labels, instances: list[Instance], plan: DatasetPlan) -> dict[str, Any]:
+def _statistics(labels: Labels, instances: list[Instance], plan: DatasetPlan, voxel_mm3: float) -> dict[str, Any]:
     counts = np.zeros(plan.ignore_label + 1, dtype=np.int64)
     for plane in labels:
         counts += np.bincount(plane.ravel(), minlength=len(counts))
@@ -173,6 +174,12 @@ def _statistics(labels: Labels, instances: list[Instance], plan: DatasetPlan) ->
         "instances": len(instances),
         "voxels": {name: int(count) for name, count in zip(names, counts, strict=True)},
     }
+    threshold = plan.seeds.threshold
+    if plan.seeds.rule == "adaptive" and threshold is not None:
+        # The seeds are this part of the targets' likely volume.
+        result["likely_volume_mm3"] = {
+            name: round(result["voxels"][name] / threshold * voxel_mm3, 1) for name in plan.class_names
+        }
     warnings = []
     for name in sorted({instance.class_name for instance in instances}):
         targets, seeds = sum(instance.class_name == name for instance in instances), result["voxels"][name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def describe(folder: Path, cases: Sequence[Case], plan: DatasetPlan) -> None:
     for identifier, record in records.items():
         if "warning" in record:
             tqdm.write(f"Warning: case {identifier}: {record['warning']}.")
-    _write_dataset_json(folder, training, plan)
+    _write_dataset_json(folder, training, plan, records)
     if plan.validation:
         split = {
             "train": [case.identifier for case in training if case.identifier not in plan.validation],
@@ -45,16 +45,21 @@ def describe(folder: Path, cases: Sequence[Case], plan: DatasetPlan) -> None:
     write_json(record, folder / "paseg.json")
 
 
-def _write_dataset_json(folder: Path, training: Sequence[Case], plan: DatasetPlan) -> None:
-    references: dict[str, Any] = {}
+def _write_dataset_json(
+    folder: Path, training: Sequence[Case], plan: DatasetPlan, records: Mapping[str, dict[str, Any]]
+) -> None:
+    further: dict[str, Any] = {}
     if plan.images == "reference":
-        references["dataset"] = {
+        further["dataset"] = {
             case.identifier: {
                 "images": [str(as_source(image).place.resolve()) for image in case.images],
                 "label": f"labelsTr/{case.identifier}.nii.gz",
             }
             for case in training
         }
+    volumes = {case.identifier: records[case.identifier].get("likely_volume_mm3") for case in training}
+    # For the trainers, which calibrate their decisions by them.
+    further["likely_volume_mm3"] = {case: volume for case, volume in volumes.items() if volume}
     generate_dataset_json(
         str(folder),
         dict(enumerate(plan.channel_names)),
@@ -64,5 +69,5 @@ def _write_dataset_json(folder: Path, training: Sequence[Case], plan: DatasetPla
         dataset_name=plan.name,
         license="that of the images",  # nnU-Net's own default texts are reproaches
         converted_by=TOOL,
-        **references,
+        **further,
     )

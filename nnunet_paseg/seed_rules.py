@@ -37,8 +37,8 @@ class SeedParameters:
         threshold: foreground are the nearest voxels, up to this fraction of the target's likely volume (adaptive; 0.5
             where it is None), or all that lie nearer than this fraction of the largest distance (paper; 0.2).
         background: adaptive: the voxels that come after this many times the likely volume are background; infinity for
-            no background inside the boxes. As far above 1 as the threshold is below, it leaves open what lies about
-            the likely surface, as much inside as outside: otherwise networks learn targets of the wrong size.
+            no background inside the boxes. As many times the likely volume as the threshold is a part of it, it leaves
+            open what lies about the likely surface: nearer to it, networks learn targets that are too small.
         weight: of the intensity in the geodesic distance; 0 is Euclidean.
         backend: ``"torch"`` (exact) or ``"geodistk"`` (the paper's raster scans, if installed).
 
@@ -48,7 +48,7 @@ class SeedParameters:
 
     rule: Rule = "adaptive"
     threshold: float | None = None
-    background: float = 1.5
+    background: float = 2.0
     weight: float = 0.5
     backend: str = "torch"
 

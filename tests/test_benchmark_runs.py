@@ -77,7 +77,7 @@ def test_what_the_labels_teach(tiny):
     found = {labels: training_labels(*tiny, labels) for labels in LABELS}
     assert [name for _, name in found.values()] == [
         *("Dataset010_TinyDense", "Dataset013_TinyAdaptive1", "Dataset014_TinyPaper1"),
-        *("Dataset111_TinyPoints1", "Dataset211_TinyBox1", "Dataset411_TinyWide1", "Dataset311_TinyMixed1"),
+        *("Dataset111_TinyPoints1", "Dataset211_TinyBox1", "Dataset411_TinyNarrow1", "Dataset311_TinyMixed1"),
     ]
     maps = {labels: cases for labels, (cases, _) in found.items()}
     assert len({tuple(cases) for cases in maps.values()}) == 1
@@ -93,9 +93,9 @@ def test_what_the_labels_teach(tiny):
         mixed = maps["mixed"][case]
         dense.append(np.array_equal(mixed, truth))
         assert dense[-1] or np.array_equal(mixed, maps["adaptive"][case])
-        adaptive, wide = maps["adaptive"][case], maps["wide"][case]
-        assert np.array_equal(np.where(wide == 3, adaptive, wide), adaptive)
-        assert (wide == 3).sum() > (adaptive == 3).sum()
+        adaptive, narrow = maps["adaptive"][case], maps["narrow"][case]
+        assert np.array_equal(np.where(adaptive == 3, narrow, adaptive), narrow)
+        assert (adaptive == 3).sum() > (narrow == 3).sum()
         assert 2 < np.isin(maps["paper"][case], (1, 2)).sum() < (truth > 0).sum()
     assert sum(dense) == 1
     # It is the one that all mixed folds of this point seed train on.
@@ -160,14 +160,14 @@ def test_folds():
 
 
 def test_cells_of_the_grid():
-    found = list(cells(["hippocampus", "atrium"], ["stage2", "dense"], [0, 1], preset="cpu"))
+    found = list(cells(["hippocampus2", "atrium-4mm"], ["stage2", "dense"], [0, 1], preset="cpu"))
     assert [cell.name for cell in found] == [
-        f"{task}_{cell}_{epochs}epochs_50iterations"
-        for task, epochs in (("hippocampus", 20), ("atrium", 30))
+        f"{task}_{cell}{mirroring}_20epochs_250iterations"
+        for task, mirroring in (("hippocampus2", "_nomirroring"), ("atrium-4mm", ""))
         for cell in ("stage2_0", "dense_0", "stage2_1")
     ]
-    [gpu] = cells(["atrium"], ["stage1"], [3], [2], preset="gpu")
-    assert gpu.name == "atrium_stage1_3_1000epochs_250iterations_seed2_gpu"
+    [gpu] = cells(["atrium-4mm"], ["stage1"], [3], [2], preset="gpu")
+    assert gpu.name == "atrium-4mm_stage1_3_1000epochs_250iterations_seed2_gpu"
     numbers = {
         dataset_of(Cell(task, method, seed, 1, 1)): METHODS[method].labels
         for task in TASKS

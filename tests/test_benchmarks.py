@@ -17,7 +17,7 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.score_table import Row, write_csv
 
 
-def cell(method, dice, dataset="atrium", point_seed=0):
+def cell(method, dice, dataset="atrium-4mm", point_seed=0):
     return Score(dataset, method, point_seed, 1000, dice, 0.1, 1.0, 2.0, 0)
 
 
@@ -74,7 +74,7 @@ def test_one_training_on_the_papers_seeds_serves_all_seeds_of_weights_but_not_of
 def test_the_spread_over_runs():
     scores = [*MEASURED, replace(cell("stage1", 0.75), weight_seed=1)]
     assert [line for line in runs_table(scores).splitlines() if "atrium" in line] == [
-        "| atrium, 1000 | stage1 | 3 | 0.700 | 0.050 |"
+        "| atrium-4mm, 1000 | stage1 | 3 | 0.700 | 0.050 |"
     ]
     assert runs_table(MEASURED[:3]) == ""
 
@@ -85,7 +85,7 @@ def test_cells_are_kept_and_replaced(tmp_path):
     keep(cell("seeds", 0.5), file)
     scores = keep(cell("seeds", 0.6), file)
     assert scores == read(file) == [cell("seeds", 0.6), cell("dense", 0.8)]
-    assert "| atrium, 1000, 0 | seeds | 0.600 (0.100) | 1.00 | 2.00 | 0 |  |  | 0.75 |  |" in page(scores, tmp_path)
+    assert "| atrium-4mm, 1000, 0 | seeds | 0.600 (0.100) | 1.00 | 2.00 | 0 |  |  | 0.75 |  |" in page(scores, tmp_path)
 
 
 def test_methods_of_the_csv_in_the_order_of_the_table(tmp_path):
@@ -98,7 +98,7 @@ def test_methods_of_the_csv_in_the_order_of_the_table(tmp_path):
 def test_older_files_have_fewer_columns(tmp_path):
     columns = list(asdict(cell("seeds", 0.5)))[:9]
     with (tmp_path / "old.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([columns, ["atrium", "seeds", 0, 1000, 0.5, 0.1, 1.0, 2.0, 0]])
+        csv.writer(file).writerows([columns, ["atrium-4mm", "seeds", 0, 1000, 0.5, 0.1, 1.0, 2.0, 0]])
     assert read(tmp_path / "old.csv") == [cell("seeds", 0.5)]
     assert read(tmp_path / "none.csv") == []
     (tmp_path / "old.csv").write_text("dataset,method\natrium,seeds\n", encoding="utf-8")
@@ -119,8 +119,8 @@ def rows(dices):
 
 def test_score_of_a_cell():
     nothing = Row("case_2", "tumor", 0.0, float("nan"), float("nan"), 1.0, 0.0)
-    score = score_of(Cell("atrium", "seeds", 1, 20, 50), [*rows([0.9, 0.6]), nothing])
-    assert score == Score("atrium", "seeds", 1, 1000, 0.5, 0.3742, 1.0, 2.0, 1)
+    score = score_of(Cell("atrium-4mm", "seeds", 1, 20, 50), [*rows([0.9, 0.6]), nothing])
+    assert score == Score("atrium-4mm", "seeds", 1, 1000, 0.5, 0.3742, 1.0, 2.0, 1)
 
 
 def test_paired_test(tmp_path):
@@ -176,16 +176,16 @@ def test_economics(tmp_path):
 
 
 def test_comparison_with_the_committed_row(tmp_path):
-    old = cell("seeds", 0.6, "hippocampus")
-    text, close = quick.compare(cell("seeds", 0.575, "hippocampus"), old, 120)
+    old = cell("seeds", 0.6, "hippocampus-2mm")
+    text, close = quick.compare(cell("seeds", 0.575, "hippocampus-2mm"), old, 120)
     assert close
     assert "committed 0.600, here 0.575: -0.025, tolerance 0.03" in text
-    assert not quick.compare(cell("seeds", 0.56, "hippocampus"), old, 120)[1]
+    assert not quick.compare(cell("seeds", 0.56, "hippocampus-2mm"), old, 120)[1]
     assert not quick.compare(cell("seeds", 0.75, "phantom"), cell("seeds", 0.6, "phantom"), 120)[1]
     keep(cell("seeds", 0.6), tmp_path / "accuracy.csv")
-    assert quick.committed(Cell("atrium", "seeds", 0, 20, 50), tmp_path) == cell("seeds", 0.6)
-    with pytest.raises(PasegError, match="no row of atrium_seeds_0_30epochs_50iterations"):
-        quick.committed(Cell("atrium", "seeds", 0, 30, 50), tmp_path)
+    assert quick.committed(Cell("atrium-4mm", "seeds", 0, 20, 50), tmp_path) == cell("seeds", 0.6)
+    with pytest.raises(PasegError, match="no row of atrium-4mm_seeds_0_30epochs_50iterations"):
+        quick.committed(Cell("atrium-4mm", "seeds", 0, 30, 50), tmp_path)
 
 
 def test_tables_only(tmp_path, capsys):

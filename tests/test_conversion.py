@@ -64,6 +64,24 @@ def test_a_simulated_dataset(dense_dataset, tmp_path):
     assert [instance.class_name for instance in points] == ["liver", "spleen"]
 
 
+def test_likely_volumes_are_recorded_where_points_say_them(dense_dataset, tmp_path):
+    cases = [*cases_of(dense_dataset, 2), *cases_of(dense_dataset, 3, annotation="dense")[2:]]
+    seeds = SeedParameters(threshold=0.4)
+    folder = convert(cases, replace(PLAN, seeds=seeds), tmp_path / "raw", num_processes=1)
+    volumes = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["likely_volume_mm3"]
+    assert set(volumes) == {"case_0", "case_1"}
+    label_file = folder / "labelsTr" / "case_1.nii.gz"
+    labels, voxel_mm3 = read_array(label_file), np.prod(Grid.from_file(label_file).spacing_mm)
+    mask = read_array(dense_dataset / "labelsTr" / "case_1.nii.gz")
+    for name, label, value in (("liver", 1, 1), ("spleen", 2, 3)):
+        # The seeds are 0.4 of it.
+        assert volumes["case_1"][name] == pytest.approx((labels == label).sum() / 0.4 * voxel_mm3, abs=0.1)
+        assert volumes["case_1"][name] == pytest.approx((mask == value).sum() * voxel_mm3, rel=0.4)
+    # The paper's seeds do not say how large their targets are.
+    folder = convert(cases, replace(PLAN, seeds=SeedParameters(rule="paper")), tmp_path / "paper", num_processes=1)
+    assert json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["likely_volume_mm3"] == {}
+
+
 def test_points_do_not_depend_on_the_other_cases(dense_dataset, tmp_path):
     few = convert(cases_of(dense_dataset, 1), PLAN, tmp_path / "few", num_processes=1)
     all_ = convert(cases_of(dense_dataset, 3), PLAN, tmp_path / "all", num_processes=1)

@@ -1,7 +1,7 @@
 """Run the grid, or a part of it. Started again, it goes on where it was; every finished cell is in the tables.
 
 Example:
-    python -m benchmarks.accuracy DATA --workspace /tmp/accuracy --tasks hippocampus atrium
+    python -m benchmarks.accuracy DATA --workspace /tmp/accuracy --tasks hippocampus-2mm atrium-4mm
 DATA holds the dense datasets named in grid.py.
 """
 
@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--preset",
         choices=PRESETS,
         default="cpu",
-        help="cpu: small networks, 20 to 100 epochs of 50 iterations; gpu: nnU-Net's own plans and 1000 epochs of 250 "
+        help="cpu: small networks, 20 epochs of 250 iterations; gpu: nnU-Net's own plans and 1000 epochs of 250 "
         "(default: %(default)s)",
     )
     parser.add_argument("--epochs", type=int, help="of every training (default: the preset's)")

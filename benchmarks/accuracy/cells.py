@@ -32,7 +32,7 @@ class Preset:
 
 
 PRESETS = {
-    "cpu": Preset("cpu", None, 50, 8, own_spacing=False, mirroring=False, num_processes=2),
+    "cpu": Preset("cpu", None, 250, 8, own_spacing=False, mirroring=False, num_processes=2),
     "gpu": Preset("cuda", 1000, 250, None, own_spacing=True, mirroring=True, num_processes=8),
 }
 

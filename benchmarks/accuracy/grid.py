@@ -32,25 +32,15 @@ class Task:
 
 
 TASKS = {
-    "hippocampus": Task("Dataset004_Hippocampus", 310, 60, 40, merge="hippocampus"),
-    "hippocampus-2mm": Task(
-        "Dataset004_Hippocampus", 310, 60, 40, merge="hippocampus", spacing_mm=(2.0, 2.0, 2.0), epochs=100
-    ),
-    "atrium": Task("Dataset050_LeftAtrium", 320, 45, 30, spacing_mm=(2.5, 2.5, 2.5), epochs=30),
-    "atrium-4mm": Task("Dataset050_LeftAtrium", 320, 45, 30, spacing_mm=(4.0, 4.0, 4.0), epochs=100),
-    # Front and back, or left and right, look alike in a mirror: mirrored, at 1 mm, no network tells front from back in
-    # 1000 iterations, dense masks or not.
-    "hippocampus2-mirrored": Task("Dataset004_Hippocampus", 330, 60, 40, targets=2),
-    "hippocampus2": Task(
-        "Dataset004_Hippocampus", 330, 60, 40, spacing_mm=(2.0, 2.0, 2.0), epochs=100, targets=2, mirroring=False
-    ),
-    "abdomen": Task(
-        "Dataset070_AbdomenMR", 340, 10, 5, spacing_mm=(7.7, 8.0, 8.0), epochs=60, targets=4, mirroring=False
-    ),
-    "sarcoma": Task("Dataset060_SoftTissueSarcoma", 350, 22, 11, spacing_mm=(6.0, 6.0, 6.0), epochs=100),
-    "phantom": Task("Dataset900_Phantom", 360, 24, 12, epochs=10),
+    "hippocampus-2mm": Task("Dataset004_Hippocampus", 310, 60, 40, merge="hippocampus", spacing_mm=(2.0, 2.0, 2.0)),
+    # Front and back, or left and right, look alike in a mirror.
+    "hippocampus2": Task("Dataset004_Hippocampus", 330, 60, 40, spacing_mm=(2.0, 2.0, 2.0), targets=2, mirroring=False),
+    "atrium-4mm": Task("Dataset050_LeftAtrium", 320, 45, 30, spacing_mm=(4.0, 4.0, 4.0)),
+    "abdomen": Task("Dataset070_AbdomenMR", 340, 10, 5, spacing_mm=(7.7, 8.0, 8.0), targets=4, mirroring=False),
+    "sarcoma": Task("Dataset060_SoftTissueSarcoma", 350, 22, 11, spacing_mm=(6.0, 6.0, 6.0)),
+    "phantom": Task("Dataset900_Phantom", 360, 24, 12, epochs=2),
 }
-"""Coarse voxels make small networks that a CPU can train to their end: one step takes a tenth of a second.
+"""Coarse voxels make small networks that a CPU can train to their end.
 
 Hippocampus with its two classes merged, and kept; the phantoms are those of ``make benchmark-quick``.
 """
@@ -78,7 +68,7 @@ LABELS = {
     # voxels are left; of all, all but the farthest voxel of the box.
     "points": Labels(("--seeds", "paper", "--threshold", "1e-6"), 100, 1),
     "box": Labels(("--seeds", "paper", "--threshold", "1"), 200, 1),
-    "wide": Labels(("--seeds", "adaptive", "--background", "2"), 400, 1),
+    "narrow": Labels(("--seeds", "adaptive", "--background", "1.5"), 400, 1),
     "mixed": Labels(("--seeds", "adaptive", "--dense-validation"), 300, 1),
 }
 
@@ -107,10 +97,12 @@ METHODS = {
     "stage2-seeds-paper": Method("paper", "PASegStage2Trainer"),
     "stage1-paper": Method("paper", "PASegStage1Trainer_paper"),
     "stage2-paper": Method("paper", "PASegStage2Trainer_paper"),
-    "seeds-wide": Method("wide", "nnUNetTrainer"),
+    "seeds-narrow": Method("narrow", "nnUNetTrainer"),
     "seeds": Method("adaptive", "nnUNetTrainer"),
+    "stage1-narrow": Method("narrow", "PASegStage1Trainer"),
     "stage1-no-mcrf": Method("adaptive", "PASegStage1Trainer_nomcrf"),
     "stage1-no-vm": Method("adaptive", "PASegStage1Trainer_novm"),
+    "stage1-no-calibration": Method("adaptive", "PASegStage1Trainer_nocalibration"),
     "stage1": Method("adaptive", "PASegStage1Trainer"),
     "stage2-self": Method("adaptive", "PASegStage2Trainer_self"),
     "stage2-distillation": Method("adaptive", "PASegStage2Trainer_distillation"),

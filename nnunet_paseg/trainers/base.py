@@ -11,11 +11,11 @@ import torch
 from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
-from torch import distributed
+from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from nnunet_paseg.trainers import checks, padding, patches, progress, resume, selection
-from nnunet_paseg.trainers.checkpointing import CheckpointingTrainer
+from nnunet_paseg.trainers import calibration, checks, padding, patches, progress, resume, selection
+from nnunet_paseg.trainers.checkpointing import CheckpointingTrainer, bare
 from nnunet_paseg.trainers.memory_layout import lay_out
 
 
@@ -27,9 +27,15 @@ class PASegTrainer(CheckpointingTrainer):
     stores the same -1, is known background; it takes part in no term that looks at the image.
 
     checkpoint_best is chosen on fully labelled validation cases, and not written where the fold has none.
+
+    Attributes:
+        calibrate_volumes: at the end of the training shift the decisions so that the classes have their likely volume
+            in the training cases (see calibration.py). No effect on seeds that do not say how large their targets are.
     """
 
+    calibrate_volumes = True
     can_choose_best = False
+    training_cases: list[str] | None = None
     latest_batch: tuple[torch.Tensor, torch.Tensor] | None = None  # image and labels, for the picture
 
     def initialize(self) -> None:
@@ -74,6 +80,28 @@ class PASegTrainer(CheckpointingTrainer):
         else:
             self.print_to_log_file("No validation case is fully labelled: there is no checkpoint_best, only the final.")
         return padding.DatasetWithAir(training), padding.DatasetWithAir(validation)
+
+    def calibrate(self, network: nn.Module, name: str) -> None:
+        """Shift the decisions of a bare network to the likely volumes; ``name`` is for the log."""
+        if not self.calibrate_volumes:
+            return
+        if not self.dataset_json.get("likely_volume_mm3"):
+            self.print_to_log_file(f"{name} is not calibrated: its seeds do not say how large their targets are.")
+            return
+        if self.training_cases is None:
+            self.training_cases, _ = self.do_split()
+        dataset = self.dataset_class(self.preprocessed_dataset_folder, self.training_cases)
+        shifts = [round(shift, 2) for shift in calibration.calibrate(network, self, dataset)]
+        classes = [key for key in self.dataset_json["labels"] if key not in ("background", "ignore")]
+        found = dict(zip(classes, shifts, strict=False)) or "no training case has unlabelled voxels"
+        self.print_to_log_file(f"{name} is calibrated to the likely volumes, shifts of its logits:", found)
+
+    def on_train_end(self) -> None:
+        """Calibrate what predicts, then end as nnU-Net does."""
+        self._swap_average()
+        self.calibrate(bare(self.network), "The network")
+        self._swap_average()
+        super().on_train_end()
 
     def take_padding(self, batch: dict[str, Any]) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
         """Move a batch to the device and take the marks of padding and air out of its targets.

@@ -127,6 +127,7 @@ class PASegStage1Trainer(PASegTrainer):
         "vm_normalisation",
         "full_strength_at",
         "ramp_fraction",
+        "calibrate_volumes",
     )
 
     def initialize(self) -> None:

@@ -35,7 +35,14 @@ class PASegStage2Trainer(TwoStudentsTrainer):
     temperature = 4.0
     refresh_interval = 0.2
     keep_certain = True
-    HYPER_PARAMETERS = ("pseudo_labels", "distillation_weight", "temperature", "refresh_interval", "keep_certain")
+    HYPER_PARAMETERS = (
+        "pseudo_labels",
+        "distillation_weight",
+        "temperature",
+        "refresh_interval",
+        "keep_certain",
+        "calibrate_volumes",
+    )
 
     map_folders: tuple[str | None, ...] = (None, None)  # of the label maps that they start from, if any
 
@@ -72,6 +79,13 @@ class PASegStage2Trainer(TwoStudentsTrainer):
             else:
                 self.print_to_log_file(f"Not from {name}: starting from the label maps in {folder}.")
         self.refresh_teachers()
+
+    def refresh_teachers(self) -> None:
+        """Freeze the students into the teachers, and calibrate those that have learned something."""
+        super().refresh_teachers()
+        for number, (teacher, folder) in enumerate(zip(self.teachers, self.maps_in_use(), strict=True), start=1):
+            if folder is None:
+                self.calibrate(bare(teacher), f"Teacher {number}")
 
     def epochs_of_teachers(self) -> int:
         """Epochs after which the teachers are renewed."""

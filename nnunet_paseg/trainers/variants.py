@@ -29,6 +29,7 @@ PAPER = {
     "ramp_fraction": 0.1,
     "pseudo_labels": "hard",
     "keep_certain": False,
+    "calibrate_volumes": False,
 }
 """The published hyper-parameters, where they differ from the defaults here."""
 

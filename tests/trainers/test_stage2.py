@@ -182,6 +182,7 @@ def test_stage_2_starts_from_both_checkpoints(make_trainer):
         starts[cls] = weights(stage1.network)
     trainer = make_trainer(trainer_class("PASegStage2Trainer_7epochs"), fold=4)
     trainer.initialize()
+    trainer.calibrate_volumes = False
     trainer.load_stage1()
     assert same(weights(trainer.network), starts[PASegStage1Trainer])
     assert same(weights(trainer.auxiliary["network"]), starts[PASegStage1AuxTrainer])
@@ -200,6 +201,7 @@ def test_compiled_students_and_teachers(make_trainer, monkeypatch, tmp_path):
     networks = [trainer.network, trainer.auxiliary["network"], *trainer.teachers]
     assert all(isinstance(network, torch._dynamo.OptimizedModule) for network in networks)
     trainer.train_step(batch_of(trainer))
+    trainer.calibrate_volumes = False
     trainer.refresh_teachers()
     assert same(weights(trainer.network), weights(trainer.teachers[0]))
     assert not trainer.teachers[0].training

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-ABLATIONS: dict[str, dict[str, float | str]] = {
+ABLATIONS: dict[str, dict[str, float | str | bool]] = {
     "nomcrf": {"mcrf_weight": 0.0},
     "novm": {"vm_weight": 0.0},
+    "nocalibration": {"calibrate_volumes": False},
     "self": {"pseudo_labels": "hard", "distillation_weight": 0.0},
     "distillation": {"distillation_weight": 1.0},
     "hard": {"pseudo_labels": "hard"},
