@@ -93,7 +93,7 @@ class PASegTrainer(CheckpointingTrainer):
         dataset = self.dataset_class(self.preprocessed_dataset_folder, self.training_cases)
         shifts = [round(shift, 2) for shift in calibration.calibrate(network, self, dataset)]
         classes = [key for key in self.dataset_json["labels"] if key not in ("background", "ignore")]
-        found = dict(zip(classes, shifts, strict=False)) or "no training case has unlabelled voxels"
+        found = dict(zip(classes, shifts, strict=False)) or "no training case has any"
         self.print_to_log_file(f"{name} is calibrated to the likely volumes, shifts of its logits:", found)
 
     def on_train_end(self) -> None:
