@@ -161,7 +161,7 @@ def balance(rows: list[Row]) -> float:
 def table(rows: list[Row]) -> str:
     """Markdown, a line per dataset and rule: means over the targets, smallest precision in brackets."""
     head = "dataset | rule | precision (worst target) | recall | background in the box | its precision (worst) | "
-    head += "likely volume / true one (SD of its logarithm) | balance at the surface"
+    head += "likely volume / true one: mean, median (SD of the logarithm; range) | balance at the surface"
     lines = [f"| {head} |", "|---" * 8 + "|"]
     for dataset in dict.fromkeys(row.dataset for row in rows):
         for rule in RULES:
@@ -176,7 +176,8 @@ def table(rows: list[Row]) -> str:
             background = "0 |  |  | "
             if share.any():
                 background = f"{share.mean():.2f} | {right.mean():.3f} ({right.min():.2f}) | "
-                background += f"{volume.mean():.2f} ({np.log(volume).std():.2f}) | {balance(chosen):+.1f}"
+                background += f"{volume.mean():.2f}, {np.median(volume):.2f} ({np.log(volume).std():.2f}; "
+                background += f"{volume.min():.2f} to {volume.max():.2f}) | {balance(chosen):+.1f}"
             lines.append(
                 f"| {dataset}, {count} targets | {rule} | {precision.mean():.3f} ({precision.min():.2f}) | "
                 f"{recall.mean():.3f} | {background} |"

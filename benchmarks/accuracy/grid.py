@@ -36,7 +36,9 @@ TASKS = {
     # Front and back, or left and right, look alike in a mirror.
     "hippocampus2": Task("Dataset004_Hippocampus", 330, 60, 40, spacing_mm=(2.0, 2.0, 2.0), targets=2, mirroring=False),
     "atrium-4mm": Task("Dataset050_LeftAtrium", 320, 45, 30, spacing_mm=(4.0, 4.0, 4.0)),
-    "abdomen": Task("Dataset070_AbdomenMR", 340, 10, 5, spacing_mm=(7.7, 8.0, 8.0), targets=4, mirroring=False),
+    "abdomen": Task(
+        "Dataset070_AbdomenMR", 340, 10, 5, spacing_mm=(7.7, 10.0, 10.0), epochs=10, targets=4, mirroring=False
+    ),
     "sarcoma": Task("Dataset060_SoftTissueSarcoma", 350, 22, 11, spacing_mm=(6.0, 6.0, 6.0)),
     "phantom": Task("Dataset900_Phantom", 360, 24, 12, epochs=2),
 }

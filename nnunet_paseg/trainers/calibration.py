@@ -1,4 +1,4 @@
-"""Decisions of the right size: in the training cases every class gets the likely volume of its targets.
+"""Decisions of the right size: in the median training case every class gets the likely volume of its targets.
 
 A network that has seen the middle of its targets, and background at some distance, draws the line somewhere between,
 seldom where the targets end on average. How large they probably are is known since the points were expanded
@@ -35,7 +35,7 @@ class Undecided(NamedTuple):
         logits: (classes, voxels).
         voxel_mm3: what each of them stands for.
         missing_mm3: (foreground classes,) how much of them a class should get: its likely volume in the case less what
-            it has beyond question.
+            it has beyond question. NaN for a class that the case has no target of.
     """
 
     logits: npt.NDArray[np.float32]
@@ -44,7 +44,7 @@ class Undecided(NamedTuple):
 
 
 def calibrate(network: nn.Module, trainer: Any, dataset: Any) -> list[float]:
-    """Shift the logits of the foreground classes so that they get their likely volumes in the training cases.
+    """Shift the logits of the foreground classes so that they get their likely volumes in the median training case.
 
     The shifts become part of the network, as biases of its last layer. With several GPUs the first one finds them.
 
@@ -111,9 +111,10 @@ def undecided(logits: Tensor, shape: Sequence[int], size_mm3: float, likely_mm3:
         size_mm3: of the whole image.
         likely_mm3: likely volume in the case of every foreground class.
     """
+    missing_mm3 = np.where(likely_mm3 > 0, likely_mm3, np.nan)
     within_reach = logits[1:].max(0).values - logits[0] > -LARGEST_SHIFT
     if not within_reach.any():
-        return Undecided(np.empty((len(logits), 0), dtype=np.float32), 1.0, likely_mm3)
+        return Undecided(np.empty((len(logits), 0), dtype=np.float32), 1.0, missing_mm3)
     places = torch.nonzero(within_reach, as_tuple=True)
     box = (slice(None), *(slice(int(axis.min()), int(axis.max()) + 1) for axis in places))
     inside = logits[box]
@@ -130,30 +131,33 @@ def undecided(logits: Tensor, shape: Sequence[int], size_mm3: float, likely_mm3:
     unsure = torch.nonzero(~sure).flatten()
     some = unsure[:: max(1, -(-len(unsure) // MOST_VOXELS))]
     each_mm3 = voxel_mm3 * len(unsure) / max(1, len(some))
-    return Undecided(resampled[:, some].numpy(), each_mm3, likely_mm3 - decided * voxel_mm3)
+    return Undecided(resampled[:, some].numpy(), each_mm3, missing_mm3 - decided * voxel_mm3)
 
 
 def shifts(cases: Sequence[Undecided]) -> list[float]:
-    """What to add to the logits of each foreground class, so that over all cases it wins what it misses.
+    """What to add to the logits of each foreground class, so that in the median case it wins what it misses.
 
-    One class after the other is given its volume, in voxels that it is nearest to winning, until nothing moves any
-    more. A class of which no case has a target gets nothing.
+    Not so that all cases together do: likely volumes are far off here and there, and a few of them would move the rest.
+    One class after the other is shifted, until nothing moves any more. Cases in which nothing is within reach do not
+    count, and a class of which no case has a target stays as it is.
     """
-    logits = np.concatenate([case.logits for case in cases], axis=1)
-    if not logits.size:
-        return [0.0] * (len(logits) - 1)
-    volumes = np.concatenate([np.full(case.logits.shape[1], case.voxel_mm3) for case in cases])
-    missing = np.sum([case.missing_mm3 for case in cases], axis=0)
-    found = np.zeros((len(logits), 1))
+    found = np.zeros(len(cases[0].logits))
+    cases = [case for case in cases if case.logits.size]
     for _ in range(20):
         before = found.copy()
-        for label in range(1, len(logits)):
-            shifted = logits + found
-            shifted[label] = -np.inf
-            margin = shifted.max(0) - logits[label]
-            order = np.argsort(margin)
-            place = int(np.searchsorted(np.cumsum(volumes[order]), missing[label - 1]))
-            found[label] = np.clip(margin[order[min(place, len(order) - 1)]], -LARGEST_SHIFT, LARGEST_SHIFT)
+        for label in range(1, len(found)):
+            wanted = [_shift(case, label, found) for case in cases if not np.isnan(case.missing_mm3[label - 1])]
+            if wanted:
+                found[label] = np.median(wanted)
         if np.abs(found - before).max() < 1e-3:
             break
-    return [float(shift) for shift in found[1:, 0]]
+    return [float(shift) for shift in found[1:]]
+
+
+def _shift(case: Undecided, label: int, found: npt.NDArray[np.float64]) -> float:
+    """Of one class in one case, with those of the other classes as they are."""
+    shifted = case.logits + found[:, None].astype(np.float32)
+    shifted[label] = -np.inf
+    margin = shifted.max(0) - case.logits[label]
+    place = int(np.clip(case.missing_mm3[label - 1] / case.voxel_mm3, 0, len(margin) - 1))
+    return float(np.clip(np.partition(margin, place)[place], -LARGEST_SHIFT, LARGEST_SHIFT))
