@@ -170,7 +170,7 @@ def test_economics(tmp_path):
     assert minutes(METHODS["dense"], TASKS["hippocampus2"]) == 60 * 8 * 2
     plot_economics(scores[2:], tmp_path / "nothing.png")
     plot_economics(scores, tmp_path / "economics.png")
-    plot_gaps(MEASURED, tmp_path / "gaps.png")
+    plot_gaps([*MEASURED, cell("seeds-paper", 0.4), cell("stage1-paper", 0.1)], tmp_path / "gaps.png")
     assert {file.name for file in tmp_path.iterdir()} == {"economics.png", "gaps.png"}
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in tmp_path.iterdir())
 
