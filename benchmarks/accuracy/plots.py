@@ -51,15 +51,14 @@ def plot_gaps(scores: Sequence[Score], file: Path) -> None:
         own = [(score, gap) for score, gap in found if score.dataset == dataset]
         shift = (index - (len(datasets) - 1) / 2) * 0.6 / max(1, len(datasets))
         for score, gap in own:
+            place = (methods.index(score.method) + shift, max(gap.closed, LOWEST))
             axes.plot(
-                methods.index(score.method) + shift,
-                max(gap.closed, LOWEST),
+                *place,
                 MARKERS[index % len(MARKERS)],
                 color=COLOURS[index % len(COLOURS)],
                 markerfacecolor=None if gap.counts else "none",
             )
             if gap.closed < LOWEST:
-                place = (methods.index(score.method) + shift, LOWEST)
                 axes.annotate(f"↓ {gap.closed:.1f}", place, (8, 0), textcoords="offset points", va="center")
         # The legend's mark is filled, whatever the first cell is.
         axes.plot([], [], MARKERS[index % len(MARKERS)], color=COLOURS[index % len(COLOURS)], label=dataset)

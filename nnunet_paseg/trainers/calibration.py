@@ -159,5 +159,6 @@ def _shift(case: Undecided, label: int, found: npt.NDArray[np.float64]) -> float
     shifted = case.logits + found[:, None].astype(np.float32)
     shifted[label] = -np.inf
     margin = shifted.max(0) - case.logits[label]
-    place = int(np.clip(case.missing_mm3[label - 1] / case.voxel_mm3, 0, len(margin) - 1))
+    # Of the last voxel that it needs.
+    place = int(np.clip(math.ceil(case.missing_mm3[label - 1] / case.voxel_mm3) - 1, 0, len(margin) - 1))
     return float(np.clip(np.partition(margin, place)[place], -LARGEST_SHIFT, LARGEST_SHIFT))
