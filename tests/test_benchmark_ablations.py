@@ -38,6 +38,8 @@ def test_nnunet_finds_every_trainer_of_the_grid(trainer, make):
     [
         ("PASegStage1Trainer_nomcrf", {"mcrf_weight": 0.0}),
         ("PASegStage1Trainer_novm_3epochs", {"vm_weight": 0.0}),
+        ("PASegStage1AuxTrainer_plain", {"mcrf_weight": 0.0, "vm_weight": 0.0}),
+        ("PASegStage2Trainer_fromplain", {}),
         ("PASegStage2Trainer_self_3epochs_2iterations", {"pseudo_labels": "hard", "distillation_weight": 0.0}),
         ("PASegStage2Trainer_hard", {"pseudo_labels": "hard"}),
         ("PASegStage2Trainer_noteachers", {"distillation_weight": 0.0}),

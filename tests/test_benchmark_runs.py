@@ -131,13 +131,17 @@ def test_a_finished_cell_is_not_run_again(tiny, tmp_path):
     assert json.loads((output / "splits" / "tiny.json").read_text(encoding="utf-8")) == record["split"]
 
 
-def test_ablated_stage2_starts_from_the_stage1_of_the_whole_method(tiny, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("method", "variant", "of_stage1"),
+    [("stage2", "", ""), ("stage2-self", "_self", ""), ("stage2-plain", "_fromplain", "_plain")],
+)
+def test_what_a_stage2_starts_from(method, variant, of_stage1, tiny, tmp_path, monkeypatch):
     workspace, data = tiny
-    run.run_cell(workspace, Cell("tiny", "stage2-self", 0, 20, 50), data, tmp_path)
+    run.run_cell(workspace, Cell("tiny", method, 0, 20, 50), data, tmp_path)
     trained = [note.split()[1] for note in workspace.notes() if note.startswith("train")]
     ending = "_20epochs_50iterations"
-    assert trained == [f"PASegStage1{kind}Trainer{ending}" for kind in ("", "Aux")] + [
-        f"PASegStage2Trainer_self{ending}"
+    assert trained == [f"PASegStage1{kind}Trainer{of_stage1}{ending}" for kind in ("", "Aux")] + [
+        f"PASegStage2Trainer{variant}{ending}"
     ]
     for name, value in workspace.environment().items():
         monkeypatch.setenv(name, value)
@@ -145,7 +149,7 @@ def test_ablated_stage2_starts_from_the_stage1_of_the_whole_method(tiny, tmp_pat
     stage2 = type(trained[2], (), {"plans_manager": plans, "fold": 0, "configuration_name": "3d_fullres"})()
     for stage1 in ("PASegStage1Trainer", "PASegStage1AuxTrainer"):
         found = os.path.realpath(stage1_checkpoint(stage2, stage1))
-        assert f"{stage1}{ending}__" in found
+        assert f"{stage1}{of_stage1}{ending}__" in found
 
 
 def test_folds():

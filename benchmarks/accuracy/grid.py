@@ -84,11 +84,13 @@ class Method:
         trainer: nnU-Net's, this package's, or one of ext/ablations.py.
         share: of the minutes that points on all training cases take; as many cases train as that pays for. None is all
             training cases, whatever they cost.
+        starts_from: the variant of stage 1 that a stage 2 starts from.
     """
 
     labels: str
     trainer: str
     share: float | None = None
+    starts_from: str = ""
 
 
 METHODS = {
@@ -98,18 +100,20 @@ METHODS = {
     "stage1-seeds-paper": Method("paper", "PASegStage1Trainer"),
     "stage2-seeds-paper": Method("paper", "PASegStage2Trainer"),
     "stage1-paper": Method("paper", "PASegStage1Trainer_paper"),
-    "stage2-paper": Method("paper", "PASegStage2Trainer_paper"),
+    "stage2-paper": Method("paper", "PASegStage2Trainer_paper", starts_from="_paper"),
     "seeds-narrow": Method("narrow", "nnUNetTrainer"),
     "seeds": Method("adaptive", "nnUNetTrainer"),
     "stage1-narrow": Method("narrow", "PASegStage1Trainer"),
     "stage1-no-mcrf": Method("adaptive", "PASegStage1Trainer_nomcrf"),
     "stage1-no-vm": Method("adaptive", "PASegStage1Trainer_novm"),
+    "stage1-plain": Method("adaptive", "PASegStage1Trainer_plain"),
     "stage1-no-calibration": Method("adaptive", "PASegStage1Trainer_nocalibration"),
     "stage1": Method("adaptive", "PASegStage1Trainer"),
     "stage2-self": Method("adaptive", "PASegStage2Trainer_self"),
     "stage2-distillation": Method("adaptive", "PASegStage2Trainer_distillation"),
     "stage2-hard": Method("adaptive", "PASegStage2Trainer_hard"),
     "stage2-no-teachers": Method("adaptive", "PASegStage2Trainer_noteachers"),
+    "stage2-plain": Method("adaptive", "PASegStage2Trainer_fromplain", starts_from="_plain"),
     "stage2": Method("adaptive", "PASegStage2Trainer"),
     "seeds-fifth": Method("adaptive", "nnUNetTrainer", share=0.2),
     "seeds-half": Method("adaptive", "nnUNetTrainer", share=0.5),

@@ -91,8 +91,7 @@ def _stage1(workspace: Workspace, cell: Cell, dataset: str, plans: str, number: 
     if not stage2:
         return []
     # An ablation of stage 2 starts from the same stage 1 as the whole method, under the name that it looks for.
-    own = variant if variant == "_paper" else ""
-    names = [trainer + own + cell.suffix for trainer in STAGE1]
+    names = [trainer + METHODS[cell.method].starts_from + cell.suffix for trainer in STAGE1]
     for trainer, name in zip(STAGE1, names, strict=True):
         wanted = trainer + variant + cell.suffix
         link = workspace.results / dataset / f"{wanted}__{plans}__3d_fullres"

@@ -16,13 +16,15 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 ABLATIONS: dict[str, dict[str, float | str | bool]] = {
     "nomcrf": {"mcrf_weight": 0.0},
     "novm": {"vm_weight": 0.0},
+    "plain": {"mcrf_weight": 0.0, "vm_weight": 0.0},
     "nocalibration": {"calibrate_volumes": False},
     "self": {"pseudo_labels": "hard", "distillation_weight": 0.0},
     "distillation": {"distillation_weight": 1.0},
     "hard": {"pseudo_labels": "hard"},
     "noteachers": {"distillation_weight": 0.0},
+    "fromplain": {},
 }
-"""Attributes of the trainer, by the part of its name."""
+"""Attributes of the trainer, by the part of its name. A stage 2 ``fromplain`` differs in what it starts from alone."""
 
 
 class LaidOut(nnUNetTrainer):
@@ -56,7 +58,7 @@ def ablated(name: str) -> Any:
     if trainer == nnUNetTrainer.__name__:
         base = type(base.__name__, (LaidOut, base), {})
     changes = ABLATIONS.get(ablation, {})
-    if not changes and seed is None:
+    if ablation is None and seed is None:
         return base
 
     def change(made: Any) -> None:
