@@ -12,7 +12,7 @@ from benchmarks.accuracy.cells import Cell
 from benchmarks.accuracy.grid import METHODS, TASKS
 from benchmarks.accuracy.plots import CURVES, curve, plot_economics, plot_gaps
 from benchmarks.accuracy.scores import Score, keep, read, read_cases, score_of
-from benchmarks.accuracy.tables import Gap, gap_closed, means_table, p_value, page, runs_table
+from benchmarks.accuracy.tables import Gap, gap_closed, headline_table, means_table, p_value, page, runs_table
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.score_table import Row, write_csv
 
@@ -51,6 +51,19 @@ def test_means_of_the_gaps_that_count():
     # 0.05 / 0.2 and 0.2 / 0.3; the abdomen's gap of 0.05 is too small.
     assert "| stage1 | 0.46 (2) |  |" in means_table(scores)
     assert gap_closed(scores[3], scores) == Gap(pytest.approx(2 / 3), True)
+
+
+def test_the_headline_compares_methods_on_the_same_points():
+    scores = [cell("seeds-paper", 0.4), *MEASURED, cell("seeds", 0.55, point_seed=1), cell("seeds", 0.5, "sarcoma")]
+    head, _, *lines = headline_table(scores).splitlines()
+    assert head.endswith("draw of points | seeds-paper | stage1-paper | seeds | stage1 | stage2 | dense |")
+    assert lines == [
+        "| atrium-4mm, 1000, 0 | 0.400 ± 0.100 |  | 0.600 ± 0.100 | 0.650 ± 0.100 |  | 0.800 ± 0.100 |",
+        "| abdomen, 1000, 0 |  |  | 0.500 ± 0.100 | 0.530 ± 0.100 |  | 0.550 ± 0.100 |",
+        "| atrium-4mm, 1000, 1 |  |  | 0.550 ± 0.100 | 0.700 ± 0.100 |  | 0.800 ± 0.100 |",
+        "| **gap closed**, mean (runs) | 0 |  | 0.50 (1) | 0.62 (1) |  | 1 |",
+    ]
+    assert headline_table([cell("seeds", 0.5)]) == ""
 
 
 def test_one_dense_training_serves_all_seeds_of_weights():

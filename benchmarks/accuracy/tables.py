@@ -1,4 +1,4 @@
-"""The tables: every cell, with the part of the gap to dense masks that it closes, and the means of these parts."""
+"""The tables: the headline, every cell with the part of the gap to dense masks that it closes, and their means."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 
 from scipy.stats import wilcoxon
 
-from benchmarks.accuracy.grid import METHODS
+from benchmarks.accuracy.grid import HEADLINE, METHODS
 from benchmarks.accuracy.scores import Score, read_cases
 
 BASELINE, PAPER, DENSE = "seeds", "seeds-paper", "dense"
@@ -75,21 +75,44 @@ def p_value(score: Score, scores: Sequence[Score], results: Path, baseline: str 
     return float(wilcoxon(differences).pvalue) if any(differences) else 1.0
 
 
+def headline_table(scores: Sequence[Score]) -> str:
+    """Markdown: a line for each baseline, with Dice and its SD over cases of the headline's methods on the same points.
+
+    The last line is the mean gap closed from the paper's seeds, as in :func:`means_table`.
+    """
+    lines = [f"| dataset, iterations, draw of points | {' | '.join(HEADLINE)} |", "|---" * (1 + len(HEADLINE)) + "|"]
+    for score in scores:
+        same = _same(score, scores)
+        if score.method == BASELINE and DENSE in same:
+            found = [same.get(method) for method in HEADLINE]
+            dice = [f"{each.dice:.3f} ± {each.dice_std:.3f}" if each else "" for each in found]
+            lines.append(f"| {_name(score)} | {' | '.join(dice)} |")
+    if len(lines) == 2:
+        return ""
+    ends = {PAPER: "0", DENSE: "1"}
+    gaps = [ends.get(method) or _mean_gap(method, scores, PAPER) for method in HEADLINE]
+    return "\n".join([*lines, f"| **gap closed**, mean (runs) | {' | '.join(gaps)} |\n"])
+
+
+def _name(score: Score) -> str:
+    """The cell, without its method."""
+    name = f"{score.dataset}, {score.iterations}, {score.point_seed}"
+    name += f", weights {score.weight_seed}" if score.weight_seed else ""
+    return name + (f" ({score.preset})" if score.preset != "cpu" else "")
+
+
 def cells_table(scores: Sequence[Score], results: Path) -> str:
     """Markdown: a line a cell."""
     head = "dataset, iterations, point seed | method | Dice (SD over cases) | ASSD mm | HD95 mm | empty | "
     head += "gap closed | from the paper's seeds | of dense | p"
     lines = [f"| {head} |", "|---" * 10 + "|"]
     for score in scores:
-        cell = f"{score.dataset}, {score.iterations}, {score.point_seed}"
-        cell += f", weights {score.weight_seed}" if score.weight_seed else ""
-        cell += f" ({score.preset})" if score.preset != "cpu" else ""
         dice = f"{score.dice:.3f} ({score.dice_std:.3f})"
         distances = f"{score.assd_mm:.2f} | {score.hd95_mm:.2f} | {score.undefined_distances}"
         gaps = " | ".join(str(gap_closed(score, scores, baseline) or "") for baseline in (BASELINE, PAPER))
         dense, p = _same(score, scores).get(DENSE), p_value(score, scores, results)
         part = "" if dense is None or dense == score else f"{score.dice / dense.dice:.2f}"
-        lines.append(f"| {cell} | {score.method} | {dice} | {distances} | {gaps} | {part} | {_short(p)} |")
+        lines.append(f"| {_name(score)} | {score.method} | {dice} | {distances} | {gaps} | {part} | {_short(p)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -116,23 +139,25 @@ def means_table(scores: Sequence[Score]) -> str:
     """Markdown: every method's mean gap closed over datasets and seeds, without the cells whose gap is too small."""
     lines = ["| method | gap closed, mean (cells) | from the paper's seeds, mean (cells) |", "|---|---|---|"]
     for method in METHODS:
-        own = [score for score in scores if score.method == method]
-        columns = []
-        for baseline in (BASELINE, PAPER):
-            gaps = [gap for score in own if (gap := gap_closed(score, scores, baseline)) is not None and gap.counts]
-            columns.append(f"{fmean(gap.closed for gap in gaps):.2f} ({len(gaps)})" if gaps else "")
+        columns = [_mean_gap(method, scores, baseline) for baseline in (BASELINE, PAPER)]
         if any(columns):
             lines.append(f"| {method} | {columns[0]} | {columns[1]} |")
     return "\n".join(lines) + "\n"
 
 
+def _mean_gap(method: str, scores: Sequence[Score], baseline: str) -> str:
+    own = [gap_closed(score, scores, baseline) for score in scores if score.method == method]
+    gaps = [gap.closed for gap in own if gap is not None and gap.counts]
+    return f"{fmean(gaps):.2f} ({len(gaps)})" if gaps else ""
+
+
 def page(scores: Sequence[Score], results: Path) -> str:
-    """Both tables, with what the marks mean."""
+    """All tables, with what the marks mean."""
     notes = f"""\
 gap closed: (method - seeds) / (dense - seeds) in Dice, and the same from the paper's seeds. of dense: Dice as a part of
 that of dense masks. p: Wilcoxon's signed-rank test against seeds, over the test cases, where their scores were kept.
 
 \\* dense masks are less than {SMALLEST_GAP} Dice ahead of the baseline: says little, and is not in the means.
 """
-    parts = (cells_table(scores, results), notes, runs_table(scores), means_table(scores))
+    parts = (headline_table(scores), cells_table(scores, results), notes, runs_table(scores), means_table(scores))
     return "\n".join(part for part in parts if part)
