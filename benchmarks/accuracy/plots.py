@@ -59,7 +59,9 @@ def plot_gaps(scores: Sequence[Score], file: Path) -> None:
                 markerfacecolor=None if gap.counts else "none",
             )
             if gap.closed < LOWEST:
-                axes.annotate(f"↓ {gap.closed:.1f}", place, (8, 0), textcoords="offset points", va="center")
+                text = f"{gap.closed:.1f}"
+                # Upright, since marks of several datasets lie side by side.
+                axes.annotate(text, place, (0, 8), textcoords="offset points", ha="center", va="bottom", rotation=90)
         # The legend's mark is filled, whatever the first cell is.
         axes.plot([], [], MARKERS[index % len(MARKERS)], color=COLOURS[index % len(COLOURS)], label=dataset)
     for level, name in ((0, "the paper's seeds"), (1, "dense masks")):
