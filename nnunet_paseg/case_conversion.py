@@ -6,6 +6,7 @@ What is held in memory is one image, one mask and one label map; the distance tr
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,28 @@ def record_file(folder: Path, case: Case) -> Path:
     return folder / "records" / f"{case.identifier}.json"
 
 
+def is_done(folder: Path, case: Case) -> bool:
+    """Whether a case has been converted from the files that are there now: not if its points were corrected since."""
+    try:
+        record = json.loads(record_file(folder, case).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    return bool(record["made_of"] == _made_of(case))
+
+
+def _made_of(case: Case) -> dict[str, list[int]]:
+    """Size and time of every file that a case is made of."""
+    files = [file for item in (*case.images, case.mask) if item is not None for file in as_source(item).files]
+    if case.points is not None:
+        files += _point_files(case.points)
+    states = {str(file): file.stat() for file in files}
+    return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
+
+
+def _point_files(points: Path) -> list[Path]:
+    return list(point_files(points)) if points.is_dir() else [points]
+
+
 def convert_case(case: Case, plan: DatasetPlan, folder: Path) -> None:
     """Write a case's images, labels and points below ``folder``, and last of all its record.
 
@@ -53,7 +76,8 @@ def convert_case(case: Case, plan: DatasetPlan, folder: Path) -> None:
         PasegError: the case cannot be converted; names it.
     """
     try:
-        record = _convert(case, plan, folder)
+        made_of = _made_of(case)
+        record = {"made_of": made_of, **_convert(case, plan, folder)}
     except PasegError as error:
         raise PasegError(f"Case {case.identifier}: {error}") from error
     except OSError as error:
@@ -116,7 +140,7 @@ def _instances(case: Case, mask: Labels | None, grid: Grid, whole: Grid, plan: D
         assert mask is not None
         return _simulate(case, mask, grid, plan)
     assert case.points is not None
-    for file in point_files(case.points) if case.points.is_dir() else [case.points]:
+    for file in _point_files(case.points):
         if file.name.endswith((".nii", ".nii.gz")):
             check_file(file)
     return read_points(case.points, whole, plan.class_names, case=case.identifier)

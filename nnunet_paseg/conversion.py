@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from nnunet_paseg.case_conversion import convert_case, record_file
+from nnunet_paseg.case_conversion import convert_case, is_done
 from nnunet_paseg.dataset import Case, DatasetPlan, check_cases
-from nnunet_paseg.dataset_json import describe
+from nnunet_paseg.dataset_json import TOOL, describe
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.staging import Staging, move_to, tidy
 
@@ -26,7 +26,7 @@ def convert(
     """Write an nnU-Net raw dataset whose training labels come from points.
 
     Everything is written to a hidden folder beside the dataset, which takes the dataset's name when it is complete:
-    an interrupted conversion that is started again keeps its finished cases.
+    an interrupted conversion that is started again keeps its finished cases, unless their files have changed.
 
     Args:
         cases: training and test cases.
@@ -93,7 +93,7 @@ def convert_part(
         return None
     staging.open()
     _convert_cases(cases[part_id::num_parts], plan, staging.folder, num_processes)
-    if not all(record_file(staging.folder, case).exists() for case in cases):
+    if not all(is_done(staging.folder, case) for case in cases):
         return None
     folder = staging.take()
     if folder is None:
@@ -106,11 +106,17 @@ def _free_target(plan: DatasetPlan, raw_folder: Path, overwrite: bool) -> Path:
     target = raw_folder / plan.name
     if target.exists() and not overwrite:
         raise PasegError(f"{target} exists already: choose another dataset ID or name, or pass --overwrite.")
+    number, _, _ = plan.name.partition("_")
+    if others := sorted(other.name for other in raw_folder.glob(f"{number}_*") if other != target):
+        raise PasegError(
+            f"{raw_folder} holds {', '.join(others)} already, and nnU-Net finds datasets by their number: choose "
+            "another dataset ID."
+        )
     return target
 
 
 def _convert_cases(cases: Sequence[Case], plan: DatasetPlan, folder: Path, num_processes: int) -> None:
-    todo = [case for case in cases if not record_file(folder, case).exists()]
+    todo = [case for case in cases if not is_done(folder, case)]
     with tqdm(total=len(todo), desc=f"Converting to {plan.name}", unit="case") as progress:
         for _ in _each(todo, plan, folder, num_processes):
             progress.update()
@@ -139,7 +145,7 @@ def _one_thread() -> None:
 
 
 def _fingerprint(cases: Sequence[Case], plan: DatasetPlan) -> str:
-    content = json.dumps([[asdict(case) for case in cases], asdict(plan)], default=str, sort_keys=True)
+    content = json.dumps([TOOL, [asdict(case) for case in cases], asdict(plan)], default=str, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -14,6 +14,9 @@ from nnunet_paseg.sources import Source, as_source
 
 ImageMode = Literal["copy", "link", "reference"]
 
+MOST_CLASSES = 254
+"""Labels are bytes, of which background and ignore take one each."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -51,6 +54,9 @@ class DatasetPlan:
         validation: training cases that validate; nnU-Net's fold 0 trains on all others.
         crop: (z, y, x) voxels to keep around the bounding box of every case's mask; None keeps whole images.
         images: ``copy`` image files, hard-``link`` them, or leave them where they are and ``reference`` them.
+
+    Raises:
+        PasegError: classes that cannot be told apart, or too many.
     """
 
     name: str
@@ -66,6 +72,14 @@ class DatasetPlan:
     def __post_init__(self) -> None:
         if self.images not in get_args(ImageMode):
             raise PasegError(f"Images can be {', '.join(get_args(ImageMode))}: got {self.images!r}.")
+        repeated = [name for name, count in Counter(self.class_names).items() if count > 1]
+        if wrong := [*repeated, *({"background", "ignore"} & set(self.class_names))]:
+            raise PasegError(
+                f"The classes {list(self.class_names)} need other names: {', '.join(wrong)} is there twice, or one of "
+                "nnU-Net's own labels (background, ignore)."
+            )
+        if not 1 <= len(self.class_names) <= MOST_CLASSES:
+            raise PasegError(f"A dataset has 1 to {MOST_CLASSES} classes, not {len(self.class_names)}.")
 
     @property
     def labels(self) -> dict[str, int]:

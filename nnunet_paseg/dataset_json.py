@@ -25,6 +25,7 @@ def describe(folder: Path, cases: Sequence[Case], plan: DatasetPlan) -> None:
     training = [case for case in cases if case.split == "train"]
     records = {case.identifier: json.loads(record_file(folder, case).read_text(encoding="utf-8")) for case in cases}
     for identifier, record in records.items():
+        del record["made_of"]  # tells whether a case must be done again, and nothing of the dataset
         if "warning" in record:
             tqdm.write(f"Warning: case {identifier}: {record['warning']}.")
     _write_dataset_json(folder, training, plan, records)

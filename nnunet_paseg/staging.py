@@ -6,14 +6,21 @@ completes it first takes the folder away by renaming it: of several parts that e
 
 from __future__ import annotations
 
+import re
 import shutil
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm import tqdm
+
 from nnunet_paseg.errors import PasegError
 
 FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs", "points", "records")
+
+ABANDONED_HOURS = 6.0
+"""A conversion that has finished no case for so long is not running any more."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +61,16 @@ class Staging:
             ) from error
 
     def remove_others(self) -> None:
-        """Remove what is left of conversions to the same name that asked for something else."""
-        for other in self.raw_folder.glob(f".{self.name}.*.*"):
-            if f".{self.fingerprint[:12]}." not in other.name:
+        """Remove what is left of conversions to the same name that asked for something else, and do not run now."""
+        hidden = re.compile(rf"\.{re.escape(self.name)}\.(?!{self.fingerprint[:12]})[\da-f]{{12}}\..*")
+        for other in sorted(self.raw_folder.glob(".*")):
+            if not hidden.fullmatch(other.name):
+                continue
+            latest = max(path.stat().st_mtime for path in (other, *(p for p in other.iterdir() if p.is_dir())))
+            if time.time() - latest > ABANDONED_HOURS * 3600:
                 shutil.rmtree(other)
+            else:
+                tqdm.write(f"{other} is of a conversion with other options: delete it, unless that is still running.")
 
     def take(self) -> Path | None:
         """Take the folder in order to complete it; None if another process has done so."""

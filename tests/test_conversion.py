@@ -103,6 +103,12 @@ def test_an_existing_dataset_is_kept_unless_told_otherwise(dense_dataset, tmp_pa
     assert len(list((folder / "labelsTr").iterdir())) == 2
 
 
+def test_a_number_that_another_dataset_has_is_refused(dense_dataset, tmp_path):
+    (tmp_path / "raw" / "Dataset002_Other").mkdir(parents=True)
+    with pytest.raises(PasegError, match=r"holds Dataset002_Other already, and nnU-Net finds datasets by their number"):
+        convert(cases_of(dense_dataset, 1), PLAN, tmp_path / "raw", num_processes=1)
+
+
 def test_an_error_leaves_nothing_under_the_datasets_name(dense_dataset, tmp_path):
     cases = cases_of(dense_dataset, 2)
     cases[1].mask.write_text("no image", encoding="utf-8")
@@ -131,13 +137,49 @@ def test_a_killed_conversion_goes_on_where_it_was(dense_dataset, tmp_path):
     assert contents(killed / "Dataset002_Tiny") == contents(undisturbed / "Dataset002_Tiny")
 
 
-def test_a_half_finished_conversion_of_something_else_is_not_continued(dense_dataset, tmp_path):
+def test_a_half_finished_conversion_of_something_else_is_not_continued(dense_dataset, tmp_path, capsys):
     staging = tmp_path / "raw" / ".Dataset002_Tiny.0123456789ab.partial"
     (staging / "labelsTr").mkdir(parents=True)
     (staging / "labelsTr" / "stranger.nii.gz").write_text("", encoding="utf-8")
+    longer_name = tmp_path / "raw" / ".Dataset002_Tiny.2.0123456789ab.partial"
+    longer_name.mkdir()
     folder = convert(cases_of(dense_dataset, 1), PLAN, tmp_path / "raw", num_processes=1)
     assert [path.name for path in (folder / "labelsTr").iterdir()] == ["case_0.nii.gz"]
-    assert [path.name for path in (tmp_path / "raw").iterdir()] == ["Dataset002_Tiny"]
+    # It may be running, and may not be lost.
+    assert staging.exists()
+    assert f"{staging} is of a conversion with other options: delete it" in capsys.readouterr().out
+    long_ago = time.time() - 7 * 3600
+    for path in (staging, staging / "labelsTr", longer_name):
+        os.utime(path, (long_ago, long_ago))
+    convert(cases_of(dense_dataset, 1), PLAN, tmp_path / "raw", num_processes=1, overwrite=True)
+    assert {path.name for path in (tmp_path / "raw").iterdir()} == {"Dataset002_Tiny", longer_name.name}
+
+
+def test_a_case_whose_points_were_corrected_is_converted_again(tmp_path, capsys):
+    """One case is bad, so that points are corrected and the same command is given again."""
+    rng = np.random.default_rng(0)
+    faces = [(2, 8, 10), (15, 8, 10), (9, 2, 10), (9, 13, 10), (9, 8, 2), (9, 8, 20)]
+
+    def click(name, x, y, z):
+        rows = ["class,instance,role,x_lps_mm,y_lps_mm,z_lps_mm", f"liver,1,foreground,{x},{y},{z}"]
+        rows += [f"liver,1,background,{x},{y},{z}" for x, y, z in faces]
+        (tmp_path / f"{name}.csv").write_text("\n".join(rows), encoding="utf-8")
+
+    cases = []
+    for name in ("a", "b", "c"):
+        write_image(rng.normal(size=(22, 16, 20)).astype(np.float32), tmp_path / f"{name}.nii.gz")
+        click(name, 9, 8, 10)
+        cases.append(Case(name, (tmp_path / f"{name}.nii.gz",), points=tmp_path / f"{name}.csv"))
+    click("c", 900, 8, 10)
+    with pytest.raises(PasegError, match=r"Case c: .*lies outside the image"):
+        convert(cases, PLAN, tmp_path / "raw", num_processes=1)
+    click("a", 10, 9, 11)
+    click("c", 9, 8, 10)
+    capsys.readouterr()
+    folder = convert(cases, PLAN, tmp_path / "raw", num_processes=1)
+    assert " 2/2 [" in capsys.readouterr().err
+    assert "foreground,10.0000,9.0000,11.0000" in (folder / "points" / "a.csv").read_text(encoding="utf-8")
+    assert contents(folder) == contents(convert(cases, PLAN, tmp_path / "b", num_processes=1))
 
 
 def test_bad_requests_are_refused_before_any_work(dense_dataset, tmp_path):
@@ -153,6 +195,12 @@ def test_bad_requests_are_refused_before_any_work(dense_dataset, tmp_path):
     refuse("has 1 image files for the 2 channels", good, plan=DatasetPlan("D", ("T1", "T2"), ("liver",)))
     refuse(r"Case x: .*gone\.nii\.gz is missing", Case("x", (tmp_path / "gone.nii.gz",)))
     refuse("is to learn from its points, but there is no file", Case("x", good.images))
+    with pytest.raises(PasegError, match="need other names: tumor is there twice"):
+        DatasetPlan("D", ("T1",), ("tumor", "tumor"))
+    with pytest.raises(PasegError, match="need other names: ignore is there twice, or one of nnU-Net's own labels"):
+        DatasetPlan("D", ("T1",), ("tumor", "ignore"))
+    with pytest.raises(PasegError, match="A dataset has 1 to 254 classes, not 255"):
+        DatasetPlan("D", ("T1",), tuple(f"class_{number}" for number in range(255)))
     refuse("is to learn from its mask, but there is no file", Case("x", good.images, annotation="dense"))
 
 
