@@ -60,7 +60,8 @@ class Grid:
         if len(size) != 3:
             raise PasegError(
                 f"Expected a 3D image, got {len(size)} dimensions of size {size}: save each 3D volume as a file of its "
-                "own ({case}_0000.nii.gz, {case}_0001.nii.gz, ... for the channels of a case)."
+                "own ({case}_0000.nii.gz, {case}_0001.nii.gz, ... for the channels of a case), and a 2D image as a "
+                "volume of one slice."
             )
         values = (
             image.GetNumberOfComponentsPerPixel() if isinstance(image, sitk.Image) else image.GetNumberOfComponents()
@@ -181,11 +182,13 @@ def place_on_grid(instance: Instance, grid: Grid, labels: dict[str, int]) -> Vox
     box = tuple(slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True))
     background = voxels[len(foreground) :]
     # A point beside one face was clicked next to the target's end there; in an edge or corner it only spans the box.
-    beside_face = ((background == low) | (background == high)).sum(axis=1) == 1
+    # An image of a single slice has no face above or below a target.
+    axes = shape > 1
+    beside_face = ((background == low) | (background == high))[:, axes].sum(axis=1) == 1
     # Clicks lie a voxel or a few outside: one voxel further in than the box, but where the image itself ends.
     ends = np.clip(background[beside_face], first + (first > low), last - (last < high)).clip(first, last)
     # Only what lies strictly between the outermost points: a point on the image's border may have been moved there.
-    background = background[((background > low) & (background < high)).all(axis=1)]
+    background = background[((background > low) & (background < high))[:, axes].all(axis=1)]
     both = (foreground[:, None] == background[None]).all(axis=2).any(axis=1)
     if both.any():
         raise PasegError(

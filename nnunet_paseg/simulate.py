@@ -24,7 +24,8 @@ def simulate_points(
     """Seven points for every connected component of every class.
 
     One point is the component's deepest interior voxel; six lie ``margin`` voxels outside the faces of its bounding
-    box, each beside a random voxel of the component's outermost plane (clipped at the image's border).
+    box, each beside a random voxel of the component's outermost plane (clipped at the image's border). In an image of a
+    single slice there are four of them.
 
     Args:
         mask: (z, y, x) dense label map.
@@ -58,10 +59,12 @@ def _click(
     margin: tuple[int, int],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     start = np.array([side.start for side in box])
-    depth = ndimage.distance_transform_edt(np.pad(component, 1), sampling=grid.spacing_mm)
-    deepest = np.array(np.unravel_index(depth.argmax(), depth.shape)) - 1
+    axes = np.flatnonzero(np.asarray(grid.shape) > 1)
+    pad = np.isin(np.arange(3), axes).astype(int)
+    depth = ndimage.distance_transform_edt(np.pad(component, np.stack([pad, pad], 1)), sampling=grid.spacing_mm)
+    deepest = np.array(np.unravel_index(depth.argmax(), depth.shape)) - pad
     background = []
-    for axis in range(3):
+    for axis in axes:
         for plane, sign in ((0, -1), (component.shape[axis] - 1, 1)):
             candidates = np.argwhere(np.take(component, [plane], axis=axis))
             voxel = start + rng.choice(candidates)

@@ -88,6 +88,15 @@ def test_corners_of_a_box_say_nothing_of_where_the_target_ends():
     assert placed.extremes.shape == (0, 3)
 
 
+def test_an_image_of_a_single_slice_has_four_faces():
+    grid = Grid((1, 30, 40), (5.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    clicks = [(0, 4, 20), (0, 25, 20), (0, 15, 5), (0, 15, 35), (0, 10, 12)]
+    placed = place_on_grid(Instance("tumor", grid.to_world([(0, 15, 20)]), grid.to_world(clicks)), grid, {"tumor": 1})
+    assert placed.box == (slice(0, 1), slice(5, 25), slice(6, 35))
+    assert placed.extremes.tolist() == [[0, 6, 20], [0, 23, 20], [0, 15, 7], [0, 15, 33]]
+    assert placed.background.tolist() == [[0, 10, 12]]
+
+
 @pytest.mark.parametrize(
     ("bad", "message"),
     [

@@ -68,6 +68,16 @@ def test_a_target_at_the_border_stays_in_the_image_and_in_its_box():
     assert not outside.any()
 
 
+def test_an_image_of_a_single_slice_gets_five_points():
+    mask = ellipsoid((1, 40, 60), (0, 18, 30), (1, 12, 20)).astype(np.uint8)
+    grid = grid_of(mask)
+    (instance,) = simulate_points(mask, grid, {"tumor": 1}, np.random.default_rng(0))
+    assert grid.to_voxels(instance.foreground).tolist() == [[0, 18, 30]]
+    assert instance.background.shape == (4, 3)
+    assert not mask[tuple(grid.to_voxels(instance.background).T)].any()
+    assert place_on_grid(instance, grid, {"tumor": 1}).extremes.shape == (4, 3)
+
+
 def test_the_same_seed_clicks_the_same_points():
     mask = ellipsoid((20, 24, 28), (10, 12, 14), (4, 5, 6)).astype(np.uint8)
     first, again, other = (
