@@ -10,11 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 
 # One thread a process: the tests start several, on machines with few cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A busy machine is no error.
+settings.register_profile("paseg", deadline=None)
+settings.load_profile("paseg")
 
 
 def load_script(name):

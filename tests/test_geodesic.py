@@ -89,7 +89,7 @@ def test_winding_corridor_takes_many_sweeps_and_is_still_exact():
     np.testing.assert_allclose(distance, dijkstra_distance(image, seeds, (1, 1, 1), 0.9), rtol=1e-4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     shape=st.tuples(*[st.integers(1, 7)] * 3),
     channels=st.integers(0, 3),

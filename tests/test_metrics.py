@@ -99,7 +99,7 @@ def test_empty_masks(preset: str) -> None:
 
 
 @given(MASK_PAIRS, SPACINGS)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_brute_force(masks: tuple[Mask, Mask], spacing_mm: tuple[float, float, float]) -> None:
     prediction, reference = masks
     if not prediction.any() or not reference.any():
@@ -120,7 +120,7 @@ def test_brute_force(masks: tuple[Mask, Mask], spacing_mm: tuple[float, float, f
 
 @pytest.mark.parametrize("preset", PRESETS)
 @given(masks=MASK_PAIRS, spacing_mm=SPACINGS, factor=st.floats(0.1, 10))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_symmetry_scaling_and_axis_order(
     preset: str, masks: tuple[Mask, Mask], spacing_mm: tuple[float, float, float], factor: float
 ) -> None:

@@ -47,7 +47,7 @@ def test_generator_is_the_only_source() -> None:
     shape=st.tuples(st.integers(20, 28), st.integers(36, 44), st.integers(36, 44)),
     num_classes=st.integers(1, 3),
 )
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 def test_every_class_is_there_in_one_piece(seed: int, shape: tuple[int, int, int], num_classes: int) -> None:
     _, labels = make_phantom(np.random.default_rng(seed), shape, num_classes=num_classes)
     assert labels.shape == shape

@@ -72,7 +72,7 @@ def test_normalised_by_hand():
     assert normalised(rare).max() == 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     image=arrays(np.float32, (1, 5, 6, 7), elements=st.floats(-100, 100, width=32)),
     scale=st.sampled_from([0.5, 4.0, 256.0]),

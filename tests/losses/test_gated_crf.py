@@ -98,7 +98,7 @@ def test_equals_unfolding_in_float32() -> None:
     radius=st.integers(1, 7),
     seed=st.integers(0, 10**6),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_equals_unfolding_on_any_size(size: list[int], batch: int, classes: int, radius: int, seed: int) -> None:
     probabilities, image, mask = random_case(*size, batch=batch, classes=classes, seed=seed)
     value, gradient = value_and_gradient(
