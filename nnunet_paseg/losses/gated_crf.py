@@ -118,11 +118,12 @@ class _GatedCRF(torch.autograd.Function):
             product *= inside
             agreement, mass = product[:, :-1], product[:, -1:]
             # Voxel by voxel, before the sum: where neighbours agree the two terms cancel.
-            energy = (mass - (agreement * p).sum(1, keepdim=True)).sum(dtype=torch.float64)
+            exact = torch.float32 if p.device.type == "mps" else torch.float64  # which Apple's GPUs do not have
+            energy = (mass - (agreement * p).sum(1, keepdim=True)).sum(dtype=exact)
             if normalisation == "voxels":
-                divisor = inside.sum(dtype=torch.float64).clamp(min=1) * views
+                divisor = inside.sum(dtype=exact).clamp(min=1) * views
             else:
-                total = mass.sum(dtype=torch.float64)
+                total = mass.sum(dtype=exact)
                 divisor = torch.where(total > 0, total, 1)
             # In float32 even where the probabilities are half: the scaler's factor comes with the backward pass.
             ctx.save_for_backward(agreement * (-2 / divisor).to(p.dtype))
