@@ -17,10 +17,18 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunet_paseg.case_files import find_case_files, group_images
+from nnunet_paseg.case_files import find_case_files, masks_in
 from nnunet_paseg.dataset import Case, DatasetPlan
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.script import add_output_arguments, add_seed_arguments, run, seed_parameters, write_dataset
+from nnunet_paseg.script import (
+    add_output_arguments,
+    add_seed_arguments,
+    add_test_arguments,
+    cases_to_test,
+    run,
+    seed_parameters,
+    write_dataset,
+)
 
 
 def training_cases(images: Path, points: Path, masks: Path | None = None) -> list[Case]:
@@ -48,43 +56,9 @@ def training_cases(images: Path, points: Path, masks: Path | None = None) -> lis
     return cases
 
 
-def masks_in(folder: Path) -> dict[str, Path]:
-    """The one mask of every case.
-
-    Raises:
-        PasegError: the folder is missing, or a case has several masks.
-    """
-    if not folder.is_dir():
-        raise PasegError(f"{folder}: no such folder")
-    found = group_images(folder)
-    for case, paths in found.items():
-        if len(paths) != 1:
-            raise PasegError(f"Case {case} has {len(paths)} masks in {folder}: there must be one, {case}.nii.gz.")
-    return {case: path for case, (path,) in found.items()}
-
-
-def test_cases(images: Path, masks: Path | None) -> list[Case]:
-    """One case for every image of the test folder.
-
-    Raises:
-        PasegError: a folder is missing, or a case has no mask or several.
-    """
-    if not images.is_dir():
-        raise PasegError(f"{images}: no such folder")
-    found = masks_in(masks) if masks else {}
-    cases = []
-    for case, paths in group_images(images).items():
-        if masks and case not in found:
-            raise PasegError(f"Test case {case} has no mask in {masks}: there must be one, {case}.nii.gz.")
-        cases.append(Case(case, paths, mask=found.get(case), split="test"))
-    return cases
-
-
 def main(arguments: argparse.Namespace) -> None:
     """Convert as the command line says."""
-    cases = training_cases(arguments.images, arguments.points, arguments.masks)
-    if arguments.test_images:
-        cases += test_cases(arguments.test_images, arguments.test_masks)
+    cases = training_cases(arguments.images, arguments.points, arguments.masks) + cases_to_test(arguments)
     plan = DatasetPlan(
         name=f"Dataset{arguments.dataset_id:03d}_{arguments.name or 'Points'}",
         channel_names=tuple(arguments.channel_names),
@@ -110,10 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="folder of dense masks, with labels 1, 2, ..., of some training images: these learn "
         "from them and need no points",
     )
-    parser.add_argument("--test-images", type=Path, help="folder of test images")
-    parser.add_argument(
-        "--test-masks", type=Path, help="folder of their dense masks with labels 1, 2, ..., for scoring"
-    )
+    add_test_arguments(parser)
     add_seed_arguments(parser)
     add_output_arguments(parser)
     return parser

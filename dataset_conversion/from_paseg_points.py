@@ -16,53 +16,45 @@ import argparse
 import sys
 from pathlib import Path
 
+from nnunet_paseg.case_files import group_images
 from nnunet_paseg.dataset import Case, DatasetPlan
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.script import add_output_arguments, add_seed_arguments, run, seed_parameters, write_dataset
+from nnunet_paseg.script import (
+    add_output_arguments,
+    add_seed_arguments,
+    add_test_arguments,
+    cases_to_test,
+    run,
+    seed_parameters,
+    write_dataset,
+)
 
-IMAGE, POINTS = ".nii.gz", "_7points.nii.gz"
+POINTS = "_7points.nii.gz"
 
 
-def images_of(folder: Path, case: str, channels: int) -> tuple[Path, ...]:
-    """The image files of a case, one a channel."""
-    single = folder / f"{case}{IMAGE}"
-    if channels == 1 and single.is_file():
-        return (single,)
-    return tuple(folder / f"{case}_{channel:04d}{IMAGE}" for channel in range(channels))
-
-
-def training_cases(images: Path, points: Path, channels: int) -> list[Case]:
+def training_cases(images: Path, points: Path) -> list[Case]:
     """One case for every points file.
 
     Raises:
-        PasegError: the folder holds no points file.
+        PasegError: a folder is missing, there are no points files, or one has no image.
     """
-    files = sorted(points.glob(f"*{POINTS}"))
-    if not files:
+    found = group_images(images, skip_maps=images.resolve() == points.resolve())
+    if not points.is_dir():
+        raise PasegError(f"{points}: no such folder")
+    marked = {file.name.removesuffix(POINTS): file for file in sorted(points.glob(f"*{POINTS}")) if file.name[0] != "."}
+    if not marked:
         raise PasegError(f"{points} holds no points: expected files called {{case}}{POINTS}.")
-    cases = []
-    for file in files:
-        case = file.name.removesuffix(POINTS)
-        cases.append(Case(case, images_of(images, case, channels), points=file))
-    return cases
-
-
-def test_cases(images: Path, masks: Path | None, channels: int) -> list[Case]:
-    """One case for every image of the test folder."""
-    names = {file.name.removesuffix(IMAGE) for file in images.glob(f"*{IMAGE}")}
-    cases = sorted({name[:-5] if name[-5:-4] == "_" and name[-4:].isdigit() else name for name in names})
-    return [
-        Case(case, images_of(images, case, channels), mask=masks / f"{case}{IMAGE}" if masks else None, split="test")
-        for case in cases
-    ]
+    for case, file in marked.items():
+        if case not in found:
+            raise PasegError(f"Case {case}: {images} holds no image for {file.name}.")
+    if unmarked := sorted(found.keys() - marked.keys()):
+        print(f"{len(unmarked)} of {len(found)} images have no points and are left out: {unmarked}", file=sys.stderr)
+    return [Case(case, found[case], points=file) for case, file in marked.items()]
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Convert as the command line says."""
-    channels = len(arguments.channel_names)
-    cases = training_cases(arguments.images, arguments.points, channels)
-    if arguments.test_images:
-        cases += test_cases(arguments.test_images, arguments.test_masks, channels)
+    cases = training_cases(arguments.images, arguments.points) + cases_to_test(arguments)
     plan = DatasetPlan(
         name=f"Dataset{arguments.dataset_id:03d}_{arguments.name or 'Points'}",
         channel_names=tuple(arguments.channel_names),
@@ -79,8 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("images", type=Path, help="folder of the training images")
     parser.add_argument("points", type=Path, help="folder of {case}_7points.nii.gz")
     parser.add_argument("dataset_id", type=int, help="number of the new dataset, 1-999")
-    parser.add_argument("--test-images", type=Path, help="folder of test images")
-    parser.add_argument("--test-masks", type=Path, help="folder of their dense masks, for scoring")
+    add_test_arguments(parser)
     parser.add_argument("--class-name", default="target", help="what the points mark (default: %(default)s)")
     parser.add_argument(
         "--channel-names", nargs="+", default=["MRI"], help="one name a channel (default: MRI); 'CT' for CT"

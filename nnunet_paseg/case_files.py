@@ -56,11 +56,10 @@ def find_case_files(images: Path, points: Path) -> list[CaseFiles]:
     Raises:
         PasegError: a folder is missing, or holds no file of its kind.
     """
-    for folder in (images, points):
-        if not folder.is_dir():
-            raise PasegError(f"{folder}: no such folder")
     together = images.resolve() == points.resolve()
-    by_case: dict[str, tuple[Path, ...]] = group_images(images, skip_maps=together)
+    by_case = group_images(images, skip_maps=together)
+    if not points.is_dir():
+        raise PasegError(f"{points}: no such folder")
     if not by_case:
         raise PasegError(f"{images} holds no image: expected {{case}}.nii.gz (or {', '.join(IMAGES[1:])}).")
     marked: dict[str, list[Path]] = {}
@@ -82,7 +81,12 @@ def group_images(folder: Path, *, skip_maps: bool = False) -> dict[str, tuple[Pa
     Args:
         folder: where the images are.
         skip_maps: leave out label maps of points.
+
+    Raises:
+        PasegError: the folder is missing.
     """
+    if not folder.is_dir():
+        raise PasegError(f"{folder}: no such folder")
     stems = {path: _without(path, IMAGES) for path in sorted(folder.iterdir()) if _is_file(path, IMAGES)}
     if skip_maps:
         stems = {path: stem for path, stem in stems.items() if not stem.endswith(MAP_MARKS)}
@@ -94,6 +98,19 @@ def group_images(folder: Path, *, skip_maps: bool = False) -> dict[str, tuple[Pa
         is_channel = match is not None and f"{match[1]}_0000" in names
         found.setdefault(match[1] if match and is_channel else stem, []).append(path)
     return {case: tuple(paths) for case, paths in found.items()}
+
+
+def masks_in(folder: Path) -> dict[str, Path]:
+    """The one mask of every case.
+
+    Raises:
+        PasegError: the folder is missing, or a case has several masks.
+    """
+    found = group_images(folder)
+    for case, paths in found.items():
+        if len(paths) != 1:
+            raise PasegError(f"Case {case} has {len(paths)} masks in {folder}: there must be one, {case}.nii.gz.")
+    return {case: path for case, (path,) in found.items()}
 
 
 def _case_of_points(path: Path, *, is_map_marked: bool) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from nnunet_paseg.case_files import IMAGES, group_images, masks_in
 from nnunet_paseg.conversion import convert, convert_part
 from nnunet_paseg.dataset import Case, DatasetPlan
 from nnunet_paseg.errors import PasegError
@@ -52,6 +53,14 @@ def add_seed_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_test_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of a folder of test cases."""
+    parser.add_argument("--test-images", type=Path, help="folder of test images")
+    parser.add_argument(
+        "--test-masks", type=Path, help="folder of their dense masks with labels 1, 2, ..., for scoring"
+    )
+
+
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of where the dataset goes and how it is made."""
     group = parser.add_argument_group("output")
@@ -79,6 +88,26 @@ def seed_parameters(arguments: argparse.Namespace) -> SeedParameters:
         weight=arguments.weight,
         backend=arguments.backend,
     )
+
+
+def cases_to_test(arguments: argparse.Namespace) -> list[Case]:
+    """One case for every image of ``--test-images``; none without it.
+
+    Raises:
+        PasegError: a folder is missing or empty, or a case has no mask or several.
+    """
+    images, masks = arguments.test_images, arguments.test_masks
+    if images is None:
+        if masks is not None:
+            raise PasegError("--test-masks are those of --test-images: give both, or neither.")
+        return []
+    found = group_images(images)
+    if not found:
+        raise PasegError(f"{images} holds no image: expected {{case}}.nii.gz (or {', '.join(IMAGES[1:])}).")
+    mask_of = {} if masks is None else masks_in(masks)
+    if masks is not None and (missing := sorted(found.keys() - mask_of.keys())):
+        raise PasegError(f"Test case {missing[0]} has no mask in {masks}: there must be one, {missing[0]}.nii.gz.")
+    return [Case(case, paths, mask=mask_of.get(case), split="test") for case, paths in found.items()]
 
 
 def raw_folder(arguments: argparse.Namespace) -> Path:

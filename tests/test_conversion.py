@@ -241,39 +241,6 @@ def test_the_command_line_for_dense_datasets(dense_dataset, tmp_path, capsys):
     assert "9 training and 2 test cases cannot be drawn from 6" in capsys.readouterr().err
 
 
-def test_the_command_line_for_published_points(tmp_path, capsys):
-    script = load_script("from_paseg_points")
-    rng = np.random.default_rng(0)
-    points = np.zeros((12, 16, 20), dtype=np.uint8)
-    for z, y, x in [(2, 8, 9), (9, 8, 9), (5, 3, 9), (5, 12, 9), (5, 8, 4), (5, 8, 15)]:
-        points[z, y, x] = 1
-    points[5, 8, 9] = 2
-    for name in ("one", "two"):
-        write_image(rng.normal(size=points.shape).astype(np.float32), tmp_path / "images" / f"{name}.nii.gz")
-        write_image(points, tmp_path / "points" / f"{name}_7points.nii.gz")
-    write_image(rng.normal(size=points.shape).astype(np.float32), tmp_path / "test" / "three_0000.nii.gz")
-    arguments = [
-        str(tmp_path / "images"),
-        str(tmp_path / "points"),
-        "8",
-        "--raw",
-        str(tmp_path),
-        "--num-processes",
-        "1",
-    ]
-    options = ["--seeds", "paper", "--test-images", str(tmp_path / "test")]
-    assert run(script.main, script.build_parser(), [*arguments, *options]) == 0
-    folder = tmp_path / "Dataset008_Points"
-    labels = read_array(folder / "labelsTr" / "one.nii.gz")
-    assert labels[5, 8, 9] == 1
-    assert labels[5, 8, 14] == 2
-    assert labels[5, 8, 15] == 0
-    assert (folder / "imagesTs" / "three_0000.nii.gz").is_file()
-    capsys.readouterr()
-    assert run(script.main, script.build_parser(), [str(tmp_path), str(tmp_path), "9", "--raw", str(tmp_path)]) == 2
-    assert "holds no points: expected files called {case}_7points.nii.gz" in capsys.readouterr().err
-
-
 def test_raw_folder_must_be_known(dense_dataset, monkeypatch, capsys):
     monkeypatch.delenv("nnUNet_raw", raising=False)
     script = load_script("from_dense_dataset")
