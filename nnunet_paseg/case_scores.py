@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.files import read_image
 from nnunet_paseg.metrics import score
 from nnunet_paseg.score_table import Row
 
@@ -68,10 +69,7 @@ def score_case(job: Job) -> list[Row]:
 def _read(path: Path) -> tuple[npt.NDArray[Any], sitk.Image]:
     import SimpleITK as sitk
 
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise PasegError(f"{path}: cannot be read as an image ({str(error).strip().splitlines()[-1]})") from error
+    image = read_image(path)
     array = sitk.GetArrayFromImage(image)
     if not np.issubdtype(array.dtype, np.integer) and not np.array_equal(array, np.rint(array)):
         raise PasegError(f"{path}: not a label map: it holds values that are not integers")

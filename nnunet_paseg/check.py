@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from nnunet_paseg.case_files import CaseFiles, find_case_files
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.files import read_image
 
 if TYPE_CHECKING:
     from nnunet_paseg.case_check import CaseReport
@@ -73,11 +74,9 @@ def check_folder(
 
 
 def _blocks(case: CaseFiles, report: CaseReport, class_names: Sequence[str]) -> list[Block]:
-    import SimpleITK as sitk
-
     from nnunet_paseg.contact_sheet import cut_blocks
 
-    return cut_blocks(report.case, sitk.ReadImage(str(case.images[0])), report.instances, class_names)
+    return cut_blocks(report.case, read_image(case.images[0]), report.instances, class_names)
 
 
 def _mark_duplicates(reports: Sequence[CaseReport]) -> None:

@@ -1,4 +1,7 @@
-"""Files that are either whole or not there: everything is written under a temporary name and moved into place."""
+"""Files that are either whole or not there: everything is written under a temporary name and moved into place.
+
+And images, which are read here so that every command says the same of a file that is none.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from nnunet_paseg.errors import PasegError
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 
 @contextmanager
@@ -46,7 +52,45 @@ def read_array(path: Path) -> npt.NDArray[Any]:
     """
     import SimpleITK as sitk  # some commands need none of this, and it loads slowly
 
+    return sitk.GetArrayFromImage(read_image(path))
+
+
+def read_image(path: Path) -> sitk.Image:
+    """A medical image file.
+
+    Raises:
+        PasegError: the file is missing, truncated or no image.
+    """
+    import SimpleITK as sitk
+
     try:
-        return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+        return sitk.ReadImage(str(path))
     except RuntimeError as error:
-        raise PasegError(f"Cannot read the image {path}: is it there, and a complete medical image?") from error
+        raise unreadable(path, error) from error
+
+
+def read_header(path: Path) -> sitk.ImageFileReader:
+    """The reader of a medical image file, which knows the file's header.
+
+    Raises:
+        PasegError: the file is missing, or no image.
+    """
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise unreadable(path, error) from error
+    return reader
+
+
+def unreadable(path: Path, error: RuntimeError) -> PasegError:
+    """What to say of an image that SimpleITK cannot read: that it is missing, or the reason that ITK gives."""
+    if not path.exists():
+        return PasegError(f"Cannot read the image {path}: it is missing.")
+    # The reason comes last; a line "Reason:" below it is merely the last failure of the operating system, of any kind.
+    lines = [line for line in str(error).strip().splitlines() if not line.startswith("Reason: ")]
+    reason = lines[-1].rpartition("ERROR: ")[2] if lines else type(error).__name__
+    return PasegError(f"Cannot read the image {path} ({reason.rstrip('.!')}): copy or export it again.")

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.files import read_header
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -85,14 +86,9 @@ class Grid:
         Raises:
             PasegError: the file is missing, no image, or not a single 3D volume.
         """
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(path))
+        header = read_header(path)
         try:
-            reader.ReadImageInformation()
-        except RuntimeError as error:
-            raise PasegError(f"Cannot read the image {path}: is it there, and a complete medical image?") from error
-        try:
-            return cls.from_image(reader)
+            return cls.from_image(header)
         except PasegError as error:
             raise PasegError(f"{path}: {error}") from error
 

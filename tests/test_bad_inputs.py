@@ -134,6 +134,14 @@ def not_a_number(folder):
     nibabel.save(nibabel.Nifti1Image(values, nibabel.load(path).affine), path)
 
 
+def sheared(folder):
+    """Axes that are not perpendicular, as some registrations leave them."""
+    path = folder / "images" / "a.nii.gz"
+    values, affine = np.asarray(nibabel.load(path).dataobj), np.eye(4)
+    affine[0, 1] = 0.3
+    nibabel.save(nibabel.Nifti1Image(values, affine), path)
+
+
 def painted(folder, values, **options):
     (folder / "points" / "a.mrk.json").unlink()
     write_image(values, folder / "points" / "a.nii.gz", **options)
@@ -224,6 +232,11 @@ BAD = {
     "the same image, looked through": (cut("images/a.nii.gz"), check, r"a\.nii\.gz is truncated or damaged \("),
     "fewer voxels than the header says": (short_voxels, convert, r"Case a: .*a\.nii\.gz is truncated or damaged \("),
     "an image that is none": (write("images/a.nii.gz", "text"), convert, r"Case a: Cannot read the image .*a\.nii\.gz"),
+    "an image whose axes are not perpendicular": (
+        sheared,
+        convert,
+        r"Case a: Cannot read the image .*a\.nii\.gz \(ITK only supports orthonormal direction cosines\.",
+    ),
     "an image of two volumes": (
         four_dimensions,
         convert,

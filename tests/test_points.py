@@ -119,7 +119,7 @@ def test_points_that_are_not_finite_are_refused():
 
 
 def test_a_missing_image_is_named(tmp_path):
-    with pytest.raises(PasegError, match=r"Cannot read the image .*nowhere\.nii\.gz"):
+    with pytest.raises(PasegError, match=r"Cannot read the image .*nowhere\.nii\.gz: it is missing"):
         Grid.from_file(tmp_path / "nowhere.nii.gz")
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
+from nnunet_paseg.files import read_image
 from nnunet_paseg.report.annotation import RawDataset
 from nnunet_paseg.report.cases import ReportCase
-from nnunet_paseg.report.files import check_grid, read_image, read_labels
+from nnunet_paseg.report.files import check_grid, read_labels
 from nnunet_paseg.report.pictures import CaseVolumes, case_picture
 
 

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluate import ENDINGS
+from nnunet_paseg.files import read_image
 from nnunet_paseg.points import Grid
 
 
@@ -45,15 +46,3 @@ def read_labels(path: Path) -> sitk.Image:
             f"{path}: not a label map: it holds values that are not integers; pass label maps, not images."
         )
     return sitk.Cast(image, sitk.sitkInt32)
-
-
-def read_image(path: Path) -> sitk.Image:
-    """An image.
-
-    Raises:
-        PasegError: the file cannot be read.
-    """
-    try:
-        return sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise PasegError(f"Cannot read the image {path}: is it there, and a complete medical image?") from error

@@ -11,6 +11,7 @@ import SimpleITK as sitk
 
 from nnunet_paseg.case_check import read_voxels
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.files import read_header, read_image
 from nnunet_paseg.points import Grid
 
 
@@ -62,7 +63,7 @@ class ImageFile(InOneFile):
 
     def read(self) -> sitk.Image:
         self.check()
-        return sitk.ReadImage(str(self.path))
+        return read_image(self.path)
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,7 @@ class Channel(InOneFile):
     index: int
 
     def _header(self) -> sitk.ImageFileReader:
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(self.path))
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError as error:
-            raise PasegError(
-                f"Cannot read the image {self.path}: is it there, and a complete medical image?"
-            ) from error
+        reader = read_header(self.path)
         size = reader.GetSize()
         if len(size) != 4 or size[3] <= self.index:
             raise PasegError(f"{self.path}: channel {self.index} of a 4D image is needed, but its size is {size}.")
