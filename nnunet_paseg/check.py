@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from nnunet_paseg.case_files import CaseFiles, find_case_files
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.files import read_image
+from nnunet_paseg.files import check_output, read_image
 
 if TYPE_CHECKING:
     from nnunet_paseg.case_check import CaseReport
@@ -54,6 +54,10 @@ def check_folder(
     cases = find_case_files(images, points)
     if fix_lps is not None and fix_lps.exists():
         raise PasegError(f"{fix_lps} exists already: name a new folder for the corrected points.")
+    if sheet is not None:
+        from nnunet_paseg.contact_sheet import SUFFIXES, contact_sheet
+
+        check_output(sheet, SUFFIXES)
     if channels is None:
         counts = [len(case.images) for case in cases if case.images]
         channels = max(set(counts), key=counts.count)
@@ -65,8 +69,6 @@ def check_folder(
             blocks += _blocks(case, reports[-1], class_names)
     _mark_duplicates(reports)
     if sheet is not None:
-        from nnunet_paseg.contact_sheet import contact_sheet
-
         contact_sheet(blocks, sheet)
     if fix_lps is not None:
         write_corrected(cases, reports, fix_lps)

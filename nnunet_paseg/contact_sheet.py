@@ -26,6 +26,8 @@ BLOCKS, ROWS = 2, 12
 MAX_POINTS = 3
 """Foreground points of one target that get slices of their own."""
 MIN_SHOWN_MM = 40.0
+SUFFIXES = tuple(f".{name}" for name in FigureCanvasAgg.get_supported_filetypes())
+"""Of the pictures that matplotlib writes."""
 PLANES = (("axial", 0, 1, 2), ("coronal", 1, 0, 2), ("sagittal", 2, 0, 1))
 """Name of a plane, the axis (z, y, x) across it, and those of its rows and columns."""
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from nnunet_paseg.case_scores import Classes, Job, score_case
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.files import check_output
 from nnunet_paseg.metrics import PRESETS
 from nnunet_paseg.score_table import Row, format_table, mean_scores, write_csv
 
@@ -132,6 +133,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.output:
+        check_output(args.output)
     labels = None if args.labels is None else {f"label {value}": value for value in args.labels}
     rows = evaluate_folder(
         args.predictions,
@@ -143,11 +146,12 @@ def _run(args: argparse.Namespace) -> int:
         num_processes=args.num_processes,
         progress=True,
     )
-    if args.output:
-        write_csv(rows, args.output, preset=args.preset)
     print(format_table(mean_scores(rows), preset=args.preset))
     if missing := len({row.case for row in rows if row.missing_prediction}):
         print(f"{missing} of {len({row.case for row in rows})} cases have no prediction and count as empty.")
+    # Last, so that a full disk costs the file alone.
+    if args.output:
+        write_csv(rows, args.output, preset=args.preset)
     return 0
 
 

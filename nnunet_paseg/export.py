@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.files import moved_into_place, write_json
+from nnunet_paseg.files import check_output, moved_into_place, write_json
 
 STOCK_TRAINER = "nnUNetTrainer"
 AUXILIARY_SUFFIX = "Aux"
@@ -59,6 +59,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     if arguments.output.exists() and not arguments.overwrite:
         raise PasegError(f"{arguments.output} exists already: choose another name, or pass --overwrite.")
+    check_output(arguments.output)
     if "nnUNet_results" not in os.environ:
         raise PasegError("Where is the trained model? Set the environment variable nnUNet_results.")
     number = arguments.dataset

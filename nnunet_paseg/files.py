@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,24 @@ def moved_into_place(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def check_output(path: Path, suffixes: Sequence[str] = ()) -> None:
+    """Refuse, before any work, the name of a file that could not be written in the end.
+
+    Args:
+        path: the file to be.
+        suffixes: that it may have, in lower case; any when empty.
+
+    Raises:
+        PasegError: its folder does not exist, it is a folder itself, or it has another suffix.
+    """
+    if not path.resolve().parent.is_dir():
+        raise PasegError(f"{path}: the folder {path.resolve().parent} does not exist; make it first.")
+    if path.is_dir():
+        raise PasegError(f"{path} is a folder: name a file in it.")
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise PasegError(f"{path}: cannot be written as '{path.suffix}': call it one of {', '.join(suffixes)}.")
 
 
 def write_json(content: Any, path: Path) -> None:

@@ -285,8 +285,20 @@ def test_contact_sheet(folder, tmp_path, monkeypatch):
     sheet.unlink()
     check_folder(folder, folder, ["target"], sheet=sheet)
     assert sorted(path.name for path in tmp_path.glob("*.png")) == ["check.png", "check_2.png"]
-    with pytest.raises(PasegError, match=r"check\.xyz: cannot be written"):
-        check_folder(folder, folder, ["target"], sheet=tmp_path / "check.xyz")
+
+
+@pytest.mark.parametrize(
+    ("sheet", "message"),
+    [
+        ("check.xyz", r"check\.xyz: cannot be written as '\.xyz': call it one of .*\.png"),
+        ("check", r"check: cannot be written as '': call it one of .*\.png"),
+        ("missing/check.png", r"check\.png: the folder .*missing does not exist; make it first"),
+    ],
+)
+def test_a_sheet_that_cannot_be_written_costs_no_work(folder, tmp_path, monkeypatch, sheet, message):
+    monkeypatch.setattr("nnunet_paseg.case_check.check_case", lambda *_, **__: pytest.fail("looked at a case"))
+    with pytest.raises(PasegError, match=message):
+        check_folder(folder, folder, ["target"], sheet=tmp_path / sheet)
 
 
 def test_views_are_upright_whatever_the_scan(folder):

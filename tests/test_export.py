@@ -162,6 +162,11 @@ def test_what_is_not_finished_is_refused(model, tmp_path):
     assert not (tmp_path / "x.zip").exists()
 
 
+def test_the_zips_folder_must_be_there(model, tmp_path, capsys):
+    assert main(["export", "-d", "Dataset001_X", "-f", "0", "-o", str(tmp_path / "missing" / "x.zip")]) == 2
+    assert "missing does not exist; make it first" in capsys.readouterr().err
+
+
 def test_results_folder_must_be_known(monkeypatch, capsys):
     monkeypatch.delenv("nnUNet_results", raising=False)
     assert main(["export", "-d", "1", "-o", "x.zip"]) == 2

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.files import check_output, moved_into_place
 from nnunet_paseg.metrics import PRESETS
 from nnunet_paseg.report.sources import Sources, single_labels
 
@@ -89,11 +90,9 @@ def write_report(
     """
     if output.exists() and not overwrite:
         raise PasegError(f"{output} exists already: choose another --output, or pass --overwrite.")
-    if not output.resolve().parent.is_dir():
-        raise PasegError(f"{output}: the folder {output.resolve().parent} does not exist; make it first.")
+    check_output(output)
     from tqdm import tqdm
 
-    from nnunet_paseg.files import moved_into_place
     from nnunet_paseg.report.annotation import RawDataset
     from nnunet_paseg.report.cases import find_cases
     from nnunet_paseg.report.drawing import draw_case, draw_training_case
