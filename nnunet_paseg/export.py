@@ -21,8 +21,9 @@ AUXILIARY_SUFFIX = "Aux"
 # What nnU-Net's predictor reads; the optimizer and stage 2's other networks would only make the zip larger.
 NEEDED_KEYS = ("network_weights", "init_args", "inference_allowed_mirroring_axes", "current_epoch")
 # What nnU-Net's own export takes from a fold's folder besides the checkpoint.
-EXPORTED_FILES = ("progress.png", "validation/summary.json")
+SUMMARY, PROGRESS = "validation/summary.json", "progress.png"
 UNVALIDATED = {"note": "Stage 2 validates its primary network; this is the auxiliary one, which was not validated."}
+NNUNET_FOLDERS = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 
 Network = Literal["primary", "auxiliary"]
 
@@ -55,15 +56,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from nnunetv2.utilities.dataset_name_id_conversion import maybe_convert_to_dataset_name
-
     if arguments.output.exists() and not arguments.overwrite:
         raise PasegError(f"{arguments.output} exists already: choose another name, or pass --overwrite.")
     check_output(arguments.output)
     if "nnUNet_results" not in os.environ:
         raise PasegError("Where is the trained model? Set the environment variable nnUNet_results.")
-    number = arguments.dataset
-    dataset = maybe_convert_to_dataset_name(int(number) if number.isdigit() else number)
+    dataset = find_dataset(arguments.dataset)
     folder = f"{arguments.trainer}__{arguments.plans}__{arguments.configuration}"
     model = Path(os.environ["nnUNet_results"]) / dataset / folder
     plans = export_model(model, arguments.output, arguments.folds, network=arguments.network)
@@ -73,6 +71,24 @@ def _run(arguments: argparse.Namespace) -> int:
         f"-tr {STOCK_TRAINER} -p {plans}"
     )
     return 0
+
+
+def find_dataset(name: str) -> str:
+    """Whole name of a dataset in nnU-Net's folders, from its number or its whole name.
+
+    Raises:
+        PasegError: there is none, or more than one of that number; names those that there are.
+    """
+    folders = [Path(os.environ[variable]) for variable in NNUNET_FOLDERS if variable in os.environ]
+    there = {path.name for folder in folders for path in folder.glob("Dataset[0-9][0-9][0-9]_*") if path.is_dir()}
+    start = f"Dataset{int(name):03d}_" if name.isdecimal() else ""
+    found = [dataset for dataset in there if dataset == name or (start and dataset.startswith(start))]
+    if len(found) != 1:
+        raise PasegError(
+            f"{name} names {len(found) or 'none'} of the datasets in {', '.join(map(str, folders))}: give the "
+            f"number or the whole name of one. There are: {', '.join(sorted(there)) or 'none'}."
+        )
+    return found[0]
 
 
 def export_model(model: Path, output: Path, folds: Sequence[str], *, network: Network = "primary") -> str:
@@ -129,9 +145,8 @@ def _check_fold(model: Path, trainer: str, fold: str) -> None:
     final = model / f"fold_{fold}" / "checkpoint_final.pth"
     if not final.is_file():
         raise PasegError(f"Fold {fold} is not trained to its end, {final} is missing. Train it:\n    {command} --c")
-    for name in EXPORTED_FILES:
-        if not (final.parent / name).is_file():
-            raise PasegError(f"Fold {fold} is not validated, {final.parent / name} is missing:\n    {command} --val")
+    if not (final.parent / SUMMARY).is_file():
+        raise PasegError(f"Fold {fold} is not validated, {final.parent / SUMMARY} is missing:\n    {command} --val")
 
 
 def _read(file: Path, network: Network) -> dict[str, Any]:
@@ -166,10 +181,30 @@ def _write_fold(checkpoint: dict[str, Any], plans: dict[str, Any], source: Path,
     import torch
 
     (target / "validation").mkdir(parents=True)
-    for name in EXPORTED_FILES:
-        shutil.copyfile(source / name, target / name)
+    shutil.copyfile(source / SUMMARY, target / SUMMARY)
+    if (source / PROGRESS).is_file():
+        shutil.copyfile(source / PROGRESS, target / PROGRESS)
+    else:
+        _draw_progress(source / "checkpoint_final.pth", target)
     init_args = {**checkpoint["init_args"], "plans": plans}
     torch.save({**checkpoint, "init_args": init_args}, target / "checkpoint_final.pth")
+
+
+def _draw_progress(checkpoint: Path, folder: Path) -> None:
+    """Draw nnU-Net's progress.png, which its export will not do without, and which only a training epoch writes."""
+    from nnunetv2.training.logging.nnunet_logger import LocalLogger
+
+    from nnunet_paseg.trainers.resume import read_checkpoint
+
+    history = read_checkpoint(str(checkpoint)).get("logging")
+    if not history:
+        raise PasegError(
+            f"{checkpoint.with_name(PROGRESS)} is missing, and {checkpoint.name} holds no log to draw it from: copy "
+            "it from where the fold was trained."
+        )
+    logger = LocalLogger()
+    logger.load_checkpoint(history)
+    logger.plot_progress_png(str(folder))
 
 
 @contextmanager

@@ -3,12 +3,14 @@ import zipfile
 
 import pytest
 import torch
+from matplotlib.image import imread
+from nnunetv2.training.logging.nnunet_logger import LocalLogger
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunet_paseg.cli import main
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.export import export_model
+from nnunet_paseg.export import export_model, find_dataset
 from nnunet_paseg.trainers import PASegStage1AuxTrainer
 from nnunet_paseg.trainers.architectures import PLAIN, RESIDUAL
 
@@ -160,6 +162,42 @@ def test_what_is_not_finished_is_refused(model, tmp_path):
     with pytest.raises(PasegError, match=r"Fold 0 is not validated(?s:.*)-p nnUNetPlans --val"):
         export_model(model, tmp_path / "x.zip", ["0"])
     assert not (tmp_path / "x.zip").exists()
+
+
+def test_a_picture_that_is_missing_is_drawn(model, tmp_path):
+    """Validating again would not bring it back: nnU-Net draws it at the end of an epoch."""
+    file = model / "fold_0" / "progress.png"
+    file.unlink()
+    with pytest.raises(
+        PasegError, match=r"progress\.png is missing, and checkpoint_final\.pth holds no log to draw it"
+    ):
+        export_model(model, tmp_path / "x.zip", ["0"])
+    assert not (tmp_path / "x.zip").exists()
+    log = {key: [0.5, 0.25] for key in LocalLogger().get_checkpoint()}
+    torch.save(
+        {**checkpoint_of(model), "logging": {**log, "paseg/mcrf": [0.1, 0.2]}}, file.with_name("checkpoint_final.pth")
+    )
+    folder, checkpoint = exported(tmp_path)
+    assert imread(folder / "fold_0" / "progress.png").std() > 0
+    assert "logging" not in checkpoint
+    assert not file.exists()
+
+
+def test_datasets_are_found_by_number_or_name(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
+    monkeypatch.delenv("nnUNet_preprocessed", raising=False)
+    (tmp_path / "raw" / "Dataset101_Tumor").mkdir(parents=True)
+    assert [find_dataset(name) for name in ("1", "001")] == ["Dataset001_X"] * 2
+    assert [find_dataset(name) for name in ("101", "Dataset101_Tumor")] == ["Dataset101_Tumor"] * 2
+    for name in ("999", "Tumor", "Dataset999_Tumor"):
+        assert main(["export", "-d", name, "-o", str(tmp_path / "x.zip")]) == 2
+        shown = capsys.readouterr().err
+        assert shown.startswith(f"paseg: error: {name} names none of the datasets in {tmp_path / 'raw'}, ")
+        assert "give the number or the whole name of one" in shown
+        assert shown.endswith("There are: Dataset001_X, Dataset101_Tumor.\n")
+    (tmp_path / "raw" / "Dataset101_Other").mkdir()
+    with pytest.raises(PasegError, match=r"101 names 2 of the datasets in .*Dataset101_Other, Dataset101_Tumor\."):
+        find_dataset("101")
 
 
 def test_the_zips_folder_must_be_there(model, tmp_path, capsys):
