@@ -22,6 +22,8 @@ SPACING_MM = (3.0, 1.0, 0.5)
 # Voxels by which the prediction starts late, of the truth's 8: Dice 1, 2 * 96 / (96 + 128), and nothing at all. A name
 # may hold what means something in HTML.
 SHIFTS = {"good": 0, "mid <b>&": 2, "empty": None}
+FEW = "only 4 voxels of seeds for 1 target of 'tumor': look at its points, or raise --threshold"
+"""As the conversion says it."""
 
 
 def cube(shift=0):
@@ -51,7 +53,7 @@ def project(tmp_path):
     target = Instance("tumor", grid.to_world([(4, 5, 11)]), grid.to_world(outside))
     write_csv([target], raw / "points" / "good.csv")
     voxels = {"background": 3072 - 128, "tumor": 4, "ignore": 124}
-    record = {"instances": 1, "voxels": voxels}
+    record = {"instances": 1, "voxels": voxels, "warning": FEW}
     (raw / "paseg.json").write_text(json.dumps({"cases": {"good": record, "tested": {"images": {}}}}), encoding="utf-8")
     (raw / "dataset.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
     (tmp_path / "predictions" / "dataset.json").write_text(
@@ -126,7 +128,8 @@ def test_points_and_seeds_of_training_cases(project):
     assert "points and seeds of training case good" in shown
     text = reader.text()
     assert "Dataset001_Tiny: 1 training cases with points, 1 targets; of their voxels 4.0% are unlabelled" in text
-    assert "good: only 4 voxels of seeds for tumor; add foreground points" in text
+    assert f"good: {FEW}" in text
+    assert text.count("voxels of seeds for") == 1
 
 
 def test_several_classes_and_labels_without_names(project):

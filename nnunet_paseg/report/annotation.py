@@ -13,9 +13,6 @@ from nnunet_paseg.errors import PasegError
 if TYPE_CHECKING:
     from nnunet_paseg.points import Instance
 
-FEW_SEEDS = 10
-"""Voxels of a class in a case below which its seeds are worth a look: resampling may lose them."""
-
 
 @dataclass(frozen=True)
 class RawDataset:
@@ -108,16 +105,8 @@ class RawDataset:
         )
 
     def warnings(self) -> list[tuple[str, str]]:
-        """Case and what is wrong with its seeds."""
-        found = []
-        for case, record in self.records.items():
-            if "warning" in record:
-                found.append((case, str(record["warning"])))
-            for name in self.labels:
-                if 0 < (count := record.get("voxels", {}).get(name, FEW_SEEDS)) < FEW_SEEDS:
-                    few = f"only {count} voxel{'s' * (count > 1)} of seeds for {name}; add foreground points"
-                    found.append((case, few))
-        return found
+        """Case and what its conversion found wrong with its seeds."""
+        return [(case, str(record["warning"])) for case, record in self.records.items() if "warning" in record]
 
 
 def _read_json(path: Path, key: str) -> dict[str, Any]:
