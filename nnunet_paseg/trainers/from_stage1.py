@@ -13,6 +13,8 @@ from nnunet_paseg.trainers.checks import check_stage1, check_weights
 from nnunet_paseg.trainers.label_maps import FOLDER
 from nnunet_paseg.trainers.resume import read_checkpoint
 
+STAGE2 = "PASegStage2Trainer"
+
 
 def load_stage1(network: nn.Module, stage2: Any, name: str) -> str:
     """Load the final weights of a trainer of stage 1 into a network of stage 2.
@@ -45,13 +47,15 @@ def stage1_checkpoint(stage2: Any, name: str) -> str:
         PasegError: there is none.
     """
     plans, fold = stage2.plans_manager, f"fold_{stage2.fold}"
+    files = []
     for trainer in dict.fromkeys((name + _variant(stage2), name)):
         model = f"{trainer}__{plans.plans_name}__{stage2.configuration_name}"
-        file = join(nnUNet_results, plans.dataset_name, model, fold, "checkpoint_final.pth")
-        if isfile(file):
-            return file
+        files.append(join(nnUNet_results, plans.dataset_name, model, fold, "checkpoint_final.pth"))
+        if isfile(files[-1]):
+            return files[-1]
+    others = "".join(f", and so is {file}" for file in files[1:])
     raise PasegError(
-        f"Stage 2 starts from stage 1, and {file} is missing. Train it first, or continue it with --c:\n"
+        f"Stage 2 starts from stage 1, and {files[0]} is missing{others}. Train it first, or continue it with --c:\n"
         f"    {stage1_command(stage2, name)}\n"
         f"Or start from label maps of another origin: put them into nnUNet_raw/{plans.dataset_name}/{FOLDER}."
     )
@@ -67,4 +71,6 @@ def stage1_command(stage2: Any, name: str) -> str:
 
 
 def _variant(stage2: Any) -> str:
-    return type(stage2).__name__.removeprefix("PASegStage2Trainer")
+    """What the stage 1 to start from ends in; a subclass with a name of its own starts from the plain one."""
+    name = type(stage2).__name__
+    return name.removeprefix(STAGE2) if name.startswith(STAGE2) else ""

@@ -169,8 +169,18 @@ def test_a_checkpoint_brings_everything_back(make_trainer, trainer, tmp_path):
 def test_missing_stage_1_names_the_command(make_trainer):
     trainer = make_trainer(trainer_class("PASegStage2Trainer_7epochs"), fold=0)
     command = "nnUNetv2_train Dataset902_Tiny 3d_fullres 0 -tr PASegStage1Trainer_7epochs -p tinyPlans -device cpu"
-    with pytest.raises(PasegError, match=command):
+    with pytest.raises(PasegError, match=command) as raised:
         trainer.on_train_start()
+    folders = [f"PASegStage1Trainer{variant}__tinyPlans__3d_fullres" for variant in ("_7epochs", "")]
+    assert all(f"{folder}/fold_0/checkpoint_final.pth" in str(raised.value) for folder in folders)
+
+
+def test_a_subclass_with_a_name_of_its_own_starts_from_the_plain_stage_1(make_trainer):
+    trainer = make_trainer(type("MyStage2", (PASegStage2Trainer,), {}), fold=0)
+    with pytest.raises(PasegError, match=r"fold_0/checkpoint_final\.pth is missing\.") as raised:
+        trainer.on_train_start()
+    assert "-tr PASegStage1Trainer -p" in str(raised.value)
+    assert "MyStage2" not in str(raised.value)
 
 
 def test_stage_2_starts_from_both_checkpoints(make_trainer):
