@@ -20,21 +20,39 @@ from nnunet_paseg.dense_source import DenseCase, add_dense_arguments, convert_de
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.script import add_output_arguments, add_seed_arguments, run
 
+KEYS = ("channel_names", "labels", "file_ending")
+
 
 def read_dataset(source: Path) -> tuple[dict[str, int], dict[str, str], str]:
     """Foreground classes, channel names and file ending of a dense dataset.
 
     Raises:
-        PasegError: no dataset.json, or a dataset of regions or with an ignore label, which is not densely labelled.
+        PasegError: no dataset.json or another one, or a dataset of regions or with an ignore label, which is not
+            densely labelled.
     """
     file = source / "dataset.json"
     if not file.is_file():
         raise PasegError(f"{source} is no nnU-Net raw dataset: {file} is missing.")
-    content = json.loads(file.read_text(encoding="utf-8"))
-    labels = content["labels"]
-    if "ignore" in labels or not all(isinstance(value, int) for value in labels.values()):
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise PasegError(f"{file} is no JSON ({error}): restore it from where the dataset comes from.") from error
+    if not isinstance(content, dict) or not all(content.get(key) for key in KEYS):
+        found = sorted(content) if isinstance(content, dict) else f"a {type(content).__name__}"
+        hint = "; for a task of the Decathlon use from_decathlon.py" if "modality" in found else ""
+        raise PasegError(
+            f"{file} is not that of an nnU-Net raw dataset: expected the keys {list(KEYS)}, found {found}{hint}."
+        )
+    labels, channels = content["labels"], content["channel_names"]
+    if not isinstance(channels, dict) or set(channels) != {str(number) for number in range(len(channels))}:
+        raise PasegError(f"{file}: the channels must be called by their numbers from 0, got {channels}.")
+    if (
+        not isinstance(labels, dict)
+        or "ignore" in labels
+        or not all(isinstance(value, int) for value in labels.values())
+    ):
         raise PasegError(f"{file}: only plain integer labels without 'ignore' can be converted, got {labels}.")
-    return {name: value for name, value in labels.items() if value}, content["channel_names"], content["file_ending"]
+    return {name: value for name, value in labels.items() if value}, channels, content["file_ending"]
 
 
 def find_cases(source: Path, channels: int, ending: str, folder: str) -> list[DenseCase]:
@@ -51,16 +69,17 @@ def find_cases(source: Path, channels: int, ending: str, folder: str) -> list[De
 
 def main(arguments: argparse.Namespace) -> None:
     """Convert as the command line says."""
-    classes, channel_names, ending = read_dataset(arguments.source)
+    source: Path = arguments.source
+    classes, channel_names, ending = read_dataset(source)
     convert_dense(
-        find_cases(arguments.source, len(channel_names), ending, "Tr"),
+        find_cases(source, len(channel_names), ending, "Tr"),
         arguments,
-        name=arguments.source.name.partition("_")[2],
+        name=source.resolve().name.partition("_")[2] or source.resolve().name,
         channel_names=[channel_names[str(channel)] for channel in range(len(channel_names))],
         classes={name: [value] for name, value in classes.items()},
         test_cases=[
             Case(case.identifier, case.images, mask=case.mask, split="test")
-            for case in find_cases(arguments.source, len(channel_names), ending, "Ts")
+            for case in find_cases(source, len(channel_names), ending, "Ts")
         ],
     )
 

@@ -34,20 +34,19 @@ def add_dense_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("cases and points")
     group.add_argument("--num-train", type=int, help="training cases to draw (default: all that are not test cases)")
     group.add_argument("--num-test", type=int, default=0, help="cases to keep for testing (default: 0)")
-    group.add_argument("--split-seed", type=int, default=0, help="seed of the draw (default: 0)")
+    group.add_argument("--split-seed", type=int, help="seed of the draw (default: 0)")
     group.add_argument(
         "--split-csv", type=Path, help="file that says which cases are for training, validation and inference"
     )
     group.add_argument(
         "--unlisted",
         choices=("refuse", "skip", "training", "validation", "test"),
-        default="refuse",
-        help="what to do with cases that the split does not list (default: %(default)s)",
+        help="what to do with cases that the split does not list (default: refuse)",
     )
     group.add_argument("--point-seed", type=int, default=0, help="seed of the simulated points (default: 0)")
     group.add_argument("--merge", metavar="NAME", help="merge all classes into one of this name")
     group.add_argument("--dense", action="store_true", help="keep the dense masks: the full-supervision reference")
-    group.add_argument("--dense-validation", action="store_true", help="keep the dense masks of validation cases")
+    group.add_argument("--dense-validation", action="store_true", help="keep those of the split's validation cases")
 
 
 def choose(identifiers: Sequence[str], num_train: int | None, num_test: int, seed: int) -> tuple[set[str], set[str]]:
@@ -89,11 +88,14 @@ def convert_dense(
         crop: (z, y, x) voxels to keep around every mask.
 
     Raises:
-        PasegError: the split does not fit, or a case cannot be converted.
+        PasegError: options that do not go together, a split that does not fit, or a case that cannot be converted.
     """
     if arguments.merge:
         classes = {arguments.merge: [value for values in classes.values() for value in values]}
+    _check_options(arguments)
     parts = _parts([case.identifier for case in found], arguments)
+    if arguments.dense_validation and "validation" not in parts.values():
+        raise PasegError(f"{arguments.split_csv} lists no validation case: leave out --dense-validation.")
     plan = DatasetPlan(
         name=f"Dataset{arguments.dataset_id:03d}_{arguments.name or name}",
         channel_names=tuple(channel_names),
@@ -108,6 +110,20 @@ def convert_dense(
     write_dataset([*cases, *test_cases], plan, arguments)
 
 
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Refuse options that would do nothing beside the others: whoever gives them expects something of them."""
+    if arguments.split_csv is None:
+        for option, value in (("--unlisted", arguments.unlisted), ("--dense-validation", arguments.dense_validation)):
+            if value:
+                raise PasegError(f"{option} is about a split that a file lists: give --split-csv, or leave it out.")
+    elif arguments.num_train is not None or arguments.num_test or arguments.split_seed is not None:
+        raise PasegError(
+            "--split-csv says which cases train and test: leave out --num-train, --num-test and --split-seed."
+        )
+    if arguments.dense and arguments.dense_validation:
+        raise PasegError("--dense keeps the masks of all cases: leave out --dense-validation.")
+
+
 def _case(case: DenseCase, part: Part, arguments: argparse.Namespace) -> Case:
     if part == "test":
         return Case(case.identifier, case.images, mask=case.mask, split="test")
@@ -117,10 +133,8 @@ def _case(case: DenseCase, part: Part, arguments: argparse.Namespace) -> Case:
 
 def _parts(identifiers: Sequence[str], arguments: argparse.Namespace) -> dict[str, Part]:
     if arguments.split_csv is not None:
-        if arguments.num_train is not None or arguments.num_test:
-            raise PasegError("--split-csv says which cases train and test: leave out --num-train and --num-test.")
-        return assign(identifiers, read_split(arguments.split_csv), unlisted=arguments.unlisted)
-    training, testing = choose(identifiers, arguments.num_train, arguments.num_test, arguments.split_seed)
+        return assign(identifiers, read_split(arguments.split_csv), unlisted=arguments.unlisted or "refuse")
+    training, testing = choose(identifiers, arguments.num_train, arguments.num_test, arguments.split_seed or 0)
     parts: dict[str, Part] = {}
     for case in identifiers:
         if case in training | testing:

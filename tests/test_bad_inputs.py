@@ -302,6 +302,66 @@ BAD = {
         dense,
         r"Dataset001_Tiny is no nnU-Net raw dataset: .*dataset\.json is missing",
     ),
+    "a description cut off": (
+        cut("dense/Dataset001_Tiny/dataset.json"),
+        dense,
+        r"Dataset001_Tiny/dataset\.json is no JSON \(.*\): restore it",
+    ),
+    "a description without its channels": (
+        dataset_json(channel_names={}),
+        dense,
+        r"dataset\.json is not that of an nnU-Net raw dataset: expected the keys \['channel_names', .*found \['channel",
+    ),
+    "a description of another kind": (
+        write("dense/Dataset001_Tiny/dataset.json", "[]"),
+        dense,
+        r"dataset\.json is not that of an nnU-Net raw dataset: .*found a list",
+    ),
+    "a task of the Decathlon given as nnU-Net's": (
+        no_spoil,
+        other("from_dense_dataset", lambda folder: task(folder, ["CT"])),
+        r"data/dataset\.json is not that of .*for a task of the Decathlon use from_decathlon\.py",
+    ),
+    "channels that are not counted": (
+        dataset_json(channel_names={"1": "MRI"}),
+        dense,
+        r"dataset\.json: the channels must be called by their numbers from 0, got \{'1': 'MRI'\}",
+    ),
+    "classes without labels": (
+        dataset_json(labels=["liver"]),
+        dense,
+        r"dataset\.json: only plain integer labels without 'ignore' can be converted",
+    ),
+    # Options that would do nothing.
+    "a part for unlisted cases without a list": (
+        no_spoil,
+        lambda folder: dense(folder, "--unlisted", "test"),
+        r"--unlisted is about a split that a file lists: give --split-csv",
+    ),
+    "dense validation cases without a list": (
+        no_spoil,
+        lambda folder: dense(folder, "--dense-validation"),
+        r"--dense-validation is about a split that a file lists: give --split-csv",
+    ),
+    "dense validation cases where there is none": (
+        write("split.csv", "case_0,training\ncase_1,test\n"),
+        lambda folder: dense(
+            folder, "--split-csv", folder / "split.csv", "--unlisted", "training", "--dense-validation"
+        ),
+        r"split\.csv lists no validation case: leave out --dense-validation",
+    ),
+    "dense validation cases where all are dense": (
+        write("split.csv", "case_0,training\ncase_1,validation\n"),
+        lambda folder: dense(
+            folder, "--split-csv", folder / "split.csv", "--unlisted", "skip", "--dense-validation", "--dense"
+        ),
+        r"--dense keeps the masks of all cases: leave out --dense-validation",
+    ),
+    "a draw from a list": (
+        write("split.csv", "case_0,training\n"),
+        lambda folder: dense(folder, "--split-csv", folder / "split.csv", "--unlisted", "skip", "--split-seed", "0"),
+        r"--split-csv says which cases train and test: leave out --num-train, --num-test and --split-seed",
+    ),
     "a split of another dataset": (
         write("split.csv", "patient_1,training\n"),
         lambda folder: dense(folder, "--split-csv", folder / "split.csv"),

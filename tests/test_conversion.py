@@ -241,6 +241,17 @@ def test_the_command_line_for_dense_datasets(dense_dataset, tmp_path, capsys):
     assert "9 training and 2 test cases cannot be drawn from 6" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("folder", "name"), [("liver", "liver"), ("Task09_Spleen", "Spleen")])
+def test_a_dense_dataset_in_any_folder_has_a_name(dense_dataset, tmp_path, monkeypatch, folder, name):
+    source = dense_dataset.rename(tmp_path / folder)
+    script = load_script("from_dense_dataset")
+    monkeypatch.chdir(source)
+    for number, path in enumerate((source, "."), start=7):
+        arguments = [str(path), str(number), "--raw", str(tmp_path / "raw"), "--num-processes", "1", "--num-train", "1"]
+        assert run(script.main, script.build_parser(), arguments) == 0
+    assert sorted(path.name for path in (tmp_path / "raw").iterdir()) == [f"Dataset00{n}_{name}" for n in (7, 8)]
+
+
 def test_raw_folder_must_be_known(dense_dataset, monkeypatch, capsys):
     monkeypatch.delenv("nnUNet_raw", raising=False)
     script = load_script("from_dense_dataset")

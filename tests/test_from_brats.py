@@ -92,7 +92,7 @@ def test_the_published_setting(tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "options", "message"),
     [
-        (lambda s: (s / "HGG").rename(s / "high"), ["--unlisted", "test"], None),
+        (lambda s: (s / "HGG").rename(s / "high"), [], None),
         (
             lambda s: [folder.rename(folder.with_name(f"BraTS-GLI-{n}")) for n, folder in enumerate(s.glob("*/*"))],
             [],
@@ -103,7 +103,7 @@ def test_the_published_setting(tmp_path):
             [],
             r"Case BraTS19_TCIA09_177_1: .* lacks BraTS19_TCIA09_177_1_seg\.nii\.gz, found \['BraTS19.*'W39_Segm\.nii",
         ),
-        (lambda s: None, ["--split-csv", "x", "--num-test", "1"], "leave out --num-train and --num-test"),
+        (lambda s: None, ["--split-csv", "x", "--num-test", "1"], "leave out --num-train, --num-test and"),
     ],
 )
 def test_other_folders_are_refused(tmp_path, capsys, spoil, options, message):
