@@ -1,4 +1,7 @@
-"""Point files: one reader and writer a format, chosen by suffix and, for tables, by their columns."""
+"""Point files: one reader a format, chosen by suffix and, for tables, by their columns.
+
+The project's own format, :mod:`nnunet_paseg.point_formats.csv`, is the only one that is written too.
+"""
 
 from __future__ import annotations
 

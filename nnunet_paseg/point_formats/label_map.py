@@ -7,16 +7,14 @@ paints such maps; its label descriptions, saved beside them as ``labels.txt``, m
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.files import moved_into_place, read_array
+from nnunet_paseg.files import read_array
 from nnunet_paseg.point_formats.marks import Mark, Markings
 from nnunet_paseg.point_formats.text import read_text
 from nnunet_paseg.points import Grid, Instance
@@ -92,25 +90,3 @@ def _painted(path: Path, grid: Grid) -> npt.NDArray[Any]:
             "dataset_conversion/from_dense_dataset.py simulates them from masks."
         )
     return values
-
-
-def write_label_map(instances: Sequence[Instance], image: sitk.Image, path: Path) -> None:
-    """Write instances as single voxels on ``image``'s grid; classes are not told apart.
-
-    Raises:
-        PasegError: a point outside the image, or two that one voxel cannot both show.
-    """
-    grid = Grid.from_image(image)
-    values = np.zeros(grid.shape, dtype=np.uint16)
-    for number, instance in enumerate(instances, start=1):
-        for value, points in ((2 * number - 1, instance.background), (2 * number, instance.foreground)):
-            for voxel in map(tuple, grid.to_voxels(points).tolist()):
-                if min(voxel) < 0 or any(index >= n for index, n in zip(voxel, grid.shape, strict=True)):
-                    raise PasegError(f"{path}: a point of instance {number} is outside the image, at voxel {voxel}.")
-                if values[voxel] not in (0, value):
-                    raise PasegError(f"{path}: two points are in voxel {voxel} (z, y, x): write a .csv file.")
-                values[voxel] = value
-    label_map = sitk.GetImageFromArray(values)
-    label_map.CopyInformation(image)
-    with moved_into_place(path) as temporary:
-        sitk.WriteImage(label_map, str(temporary), useCompression=True)

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.files import write_json
 from nnunet_paseg.point_formats.marks import Box, Mark, Markings, as_lps, point_at
-from nnunet_paseg.point_formats.naming import Words, label_of, parse_name
 from nnunet_paseg.point_formats.text import read_text
-from nnunet_paseg.points import FloatArray, Instance
+from nnunet_paseg.points import FloatArray
 
-# The identifier that every version of Slicer since 4.11 accepts.
-SCHEMA = (
-    "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
-    "markups-schema-v1.0.0.json#"
-)
 POINT_LISTS = ("Fiducial", "PointList")
 IDENTITY = (1, 0, 0, 0, 1, 0, 0, 0, 1)
 
@@ -64,35 +57,6 @@ def read_mrk_json(path: Path) -> Markings:
         else:
             raise PasegError(f"{where} is a '{kind}': only point lists and ROI boxes say where a target is; delete it.")
     return markings
-
-
-def write_mrk_json(instances: Sequence[Instance], path: Path) -> None:
-    """Write targets as one point list, whose labels say class, target number and role.
-
-    Raises:
-        PasegError: class names that the naming rule cannot tell apart.
-    """
-    class_names = sorted({instance.class_name for instance in instances})
-    points: list[dict[str, Any]] = []
-    for number, instance in enumerate(instances, start=1):
-        for role in ("foreground", "background"):
-            label = label_of(instance.class_name, number, role)
-            if parse_name(label, class_names, who=str(path)) != Words(instance.class_name, number, role):
-                raise PasegError(
-                    f"{path}: the classes {class_names} cannot be told apart in the label '{label}': write a .csv file."
-                )
-            points += [
-                {"id": str(len(points) + i), "label": label, "position": [round(float(v), 6) for v in position]}
-                for i, position in enumerate(getattr(instance, role), start=1)
-            ]
-    markup = {
-        "type": "Fiducial",
-        "name": "points",
-        "coordinateSystem": "LPS",
-        "coordinateUnits": "mm",
-        "controlPoints": points,
-    }
-    write_json({"@schema": SCHEMA, "markups": [markup]}, path)
 
 
 def _check_unit(unit: Any, where: str) -> None:

@@ -77,11 +77,6 @@ def parse_name(name: str, class_names: Sequence[str], *, who: str, case: str = "
     return Words(class_name, number, role)
 
 
-def label_of(class_name: str, number: int, role: str) -> str:
-    """The name that says all three."""
-    return f"{class_name} {number} {'fg' if role == 'foreground' else 'bg'}"
-
-
 def _plain(text: str) -> str:
     return re.sub(r"[\s_]+", " ", text).strip().casefold()
 

@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.point_formats.naming import ROLES, Words, label_of, parse_name
+from nnunet_paseg.point_formats.naming import ROLES, Words, parse_name
+from tests.point_formats.writers import label_of
 
 CLASSES = ["tumor", "edema", "Left kidney", "kidney", "T2", "segment-4"]
 

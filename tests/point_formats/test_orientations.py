@@ -7,8 +7,6 @@ from scipy.spatial.transform import Rotation
 
 from nnunet_paseg.point_formats import read_points
 from nnunet_paseg.point_formats.csv import write_csv
-from nnunet_paseg.point_formats.label_map import write_label_map
-from nnunet_paseg.point_formats.mrk_json import write_mrk_json
 from nnunet_paseg.points import Grid, Instance, place_on_grid
 from tests.point_formats import writers
 
@@ -55,11 +53,11 @@ FORMATS = {
     "napari kji": lambda folder, image, points: writers.save_napari(folder / "a.kji.csv", VOXELS),
     "napari ijk": lambda folder, image, points: writers.save_napari(folder / "a.ijk.csv", VOXELS[:, ::-1]),
     "own csv": lambda folder, image, points: write_csv([instance(points)], folder / "a.csv") or folder / "a.csv",
-    "own mrk.json": lambda folder, image, points: (
-        write_mrk_json([instance(points)], folder / "a.mrk.json") or folder / "a.mrk.json"
+    "mrk.json named in full": lambda folder, image, points: writers.save_markups(
+        folder / "a.mrk.json", writers.named_point_list([instance(points)])
     ),
-    "label map": lambda folder, image, points: (
-        write_label_map([instance(points)], image, folder / "a_7points.nii.gz") or folder / "a_7points.nii.gz"
+    "label map": lambda folder, image, points: writers.save_label_map(
+        folder / "a_7points.nii.gz", [instance(points)], image
     ),
 }
 

@@ -4,6 +4,9 @@ import csv
 import json
 
 import numpy as np
+import SimpleITK as sitk
+
+from nnunet_paseg.points import Grid
 
 RAS = np.array([-1, -1, 1])
 FCSV_COLUMNS = "id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID"
@@ -23,6 +26,22 @@ def point_list(positions, labels=None, *, system="LPS", **options):
     }
 
 
+def label_of(class_name, number, role):
+    """The name of a point that says class, target and role."""
+    return f"{class_name} {number} {'fg' if role == 'foreground' else 'bg'}"
+
+
+def named_point_list(instances):
+    """A point list of whole targets, each point named in full."""
+    positions, labels = [], []
+    for number, instance in enumerate(instances, start=1):
+        for role in ("foreground", "background"):
+            points = getattr(instance, role)
+            positions += list(points)
+            labels += [label_of(instance.class_name, number, role)] * len(points)
+    return point_list(positions, labels)
+
+
 def roi(centre, size, orientation=(1, 0, 0, 0, 1, 0, 0, 0, 1), *, system="LPS", name="R"):
     """A box in LPS, saved in either system."""
     flip = RAS if system == "RAS" else np.ones(3)
@@ -40,6 +59,19 @@ def roi(centre, size, orientation=(1, 0, 0, 0, 1, 0, 0, 0, 1), *, system="LPS", 
 
 def save_markups(path, *markups):
     path.write_text(json.dumps({"@schema": "markups-schema-v1.0.3.json#", "markups": list(markups)}), encoding="utf-8")
+    return path
+
+
+def save_label_map(path, instances, image):
+    """Targets as single voxels on an image's grid, with the values of PA-Seg."""
+    grid = Grid.from_image(image)
+    values = np.zeros(grid.shape, dtype=np.uint16)
+    for number, instance in enumerate(instances, start=1):
+        for value, points in ((2 * number - 1, instance.background), (2 * number, instance.foreground)):
+            values[tuple(grid.to_voxels(points).T)] = value
+    label_map = sitk.GetImageFromArray(values)
+    label_map.CopyInformation(image)
+    sitk.WriteImage(label_map, str(path), useCompression=True)
     return path
 
 
