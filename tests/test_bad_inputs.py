@@ -58,7 +58,7 @@ def check(folder):
 
 
 def dense(folder, *options):
-    return script("from_dense_dataset", folder / "dense" / "Dataset001_Tiny", "9", "--raw", folder / "raw", *options)
+    return script("from_dense_dataset", folder / "dense" / "Dataset001_Tiny", "8", "--raw", folder / "raw", *options)
 
 
 def other(name, make, *options):
@@ -273,6 +273,16 @@ BAD = {
         r"Case t: .*masks/t\.nii\.gz is not on its image's grid: resample the mask to the image",
     ),
     # Conversion.
+    "a class that is there twice": (
+        no_spoil,
+        lambda folder: convert(folder, "--classes", "tumor", "tumor"),
+        r"need other names: tumor is there twice",
+    ),
+    "a number that is taken": (
+        write("raw/Dataset009_Other/x", ""),
+        convert,
+        r"holds Dataset009_Other already, and nnU-Net finds datasets by their number: choose another dataset ID",
+    ),
     "a dataset that is there": (write("raw/Dataset009_Points/x", ""), convert, r"Dataset009_Points exists already: ch"),
     "no room for the name": (write("raw", "a file"), convert, r"raw.*cannot be written \(Not a directory\)"),
     "half a part": (no_spoil, lambda folder: convert(folder, "--num-parts", "2"), r"--num-parts and --part-id belong"),
@@ -409,7 +419,7 @@ def test_bad_input(folder, capsys, monkeypatch, name):
     shown = captured.out if command is check else captured.err.splitlines()[-1]
     assert command is check or shown.startswith("error: ")
     assert re.search(message, shown), shown
-    assert not list(folder.glob("raw/Dataset009_*/dataset.json"))
+    assert not list(folder.glob("raw/Dataset00[89]_*/dataset.json"))
 
 
 def test_good_inputs_are_none_of_these(folder):
