@@ -34,6 +34,7 @@ class PASegTrainer(CheckpointingTrainer):
     """
 
     calibrate_volumes = True
+    is_calibrated = False
     can_choose_best = False
     training_cases: list[str] | None = None
     latest_batch: tuple[torch.Tensor, torch.Tensor] | None = None  # image and labels, for the picture
@@ -97,11 +98,24 @@ class PASegTrainer(CheckpointingTrainer):
         self.print_to_log_file(f"{name} is calibrated to the likely volumes, shifts of its logits:", found)
 
     def on_train_end(self) -> None:
-        """Calibrate what predicts, then end as nnU-Net does."""
+        """Calibrate what predicts, unless a finished training was continued; then end as nnU-Net does."""
+        if not self.is_calibrated:
+            self.calibrate_all()
+            self.is_calibrated = True
+        super().on_train_end()
+
+    def calibrate_all(self) -> None:
+        """Calibrate every network that a checkpoint may be asked for."""
         self._swap_average()
         self.calibrate(bare(self.network), "The network")
         self._swap_average()
-        super().on_train_end()
+
+    def extra_checkpoint(self) -> dict[str, Any]:
+        return {**super().extra_checkpoint(), "is_calibrated": self.is_calibrated}
+
+    def load_extra_checkpoint(self, extra: dict[str, Any], file: str) -> None:
+        super().load_extra_checkpoint(extra, file)
+        self.is_calibrated = extra.get("is_calibrated", False)
 
     def take_padding(self, batch: dict[str, Any]) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
         """Move a batch to the device and take the marks of padding and air out of its targets.
@@ -139,7 +153,7 @@ class PASegTrainer(CheckpointingTrainer):
 
     def on_epoch_end(self) -> None:
         """Write and draw what nnU-Net does, the loss terms, and now and then a picture of some patches."""
-        epoch = self.current_epoch
+        epoch, self.is_calibrated = self.current_epoch, False
         if not self.can_choose_best:
             # No Dice is better than this one, so that nnU-Net writes no checkpoint_best.
             self._best_ema = math.inf

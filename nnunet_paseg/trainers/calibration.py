@@ -24,8 +24,8 @@ MOST_CASES, MOST_VOXELS = 50, 50_000
 LARGEST_SHIFT = 4.0
 """In logits: what needs more has not been learned, and is not mended by a threshold."""
 
-FINEST = 20_000_000
-"""Voxels that a prediction is resampled to; larger images are looked at a little more coarsely."""
+FINEST = 100_000_000
+"""Logits that a prediction is resampled to, of all classes; larger images are looked at more coarsely."""
 
 
 class Undecided(NamedTuple):
@@ -46,7 +46,8 @@ class Undecided(NamedTuple):
 def calibrate(network: nn.Module, trainer: Any, dataset: Any) -> list[float]:
     """Shift the logits of the foreground classes so that they get their likely volumes in the median training case.
 
-    The shifts become part of the network, as biases of its last layer. With several GPUs the first one finds them.
+    The shifts become part of the network, as biases of its last layer. Several GPUs share the cases: none waits longer
+    for another than it works itself, since nnU-Net ends a training in which one waits for ten minutes.
 
     Args:
         network: bare, of nnU-Net's U-Nets; stays in evaluation mode.
@@ -56,21 +57,25 @@ def calibrate(network: nn.Module, trainer: Any, dataset: Any) -> list[float]:
     Returns:
         The shifts by foreground class; none where no training case has a likely volume.
     """
-    found: list[Any] = [None]
-    if trainer.local_rank == 0:
-        cases = predict(network, trainer, dataset)
-        found = [shifts(cases) if cases else []]
+    cases = predict(network, trainer, dataset)
     if trainer.is_ddp:
-        distributed.broadcast_object_list(found)
-    if found[0]:
-        head: Any = network.decoder.seg_layers[-1]  # type: ignore[union-attr, index]
-        with torch.no_grad():
-            head.bias[1:] += torch.tensor(found[0], dtype=head.bias.dtype, device=head.bias.device)
-    return list(found[0])
+        everyone: list[Any] = [None] * distributed.get_world_size()
+        distributed.all_gather_object(everyone, cases)
+        cases = [case for some in everyone for case in some]
+    if not cases:
+        return []
+    found = shifts(cases)
+    head: Any = network.decoder.seg_layers[-1]  # type: ignore[union-attr, index]
+    with torch.no_grad():
+        head.bias[1:] += torch.tensor(found, dtype=head.bias.dtype, device=head.bias.device)
+    return found
 
 
 def predict(network: nn.Module, trainer: Any, dataset: Any) -> list[Undecided]:
-    """What the network leaves undecided in the training cases, predicted as nnU-Net does, without mirroring."""
+    """What the network leaves undecided in the training cases, or in this GPU's share of them.
+
+    They are predicted as nnU-Net does, without mirroring.
+    """
     on_device = trainer.device.type == "cuda"
     predictor = nnUNetPredictor(
         use_mirroring=False, perform_everything_on_device=on_device, device=trainer.device, allow_tqdm=False
@@ -83,18 +88,19 @@ def predict(network: nn.Module, trainer: Any, dataset: Any) -> list[Undecided]:
     names = [name for name in dataset.identifiers if name in known]
     decoder: Any = network.decoder
     supervised, decoder.deep_supervision = decoder.deep_supervision, False
+    names = names[:: max(1, -(-len(names) // MOST_CASES))]
+    if trainer.is_ddp:
+        names = names[distributed.get_rank() :: distributed.get_world_size()]
     cases = []
     try:
-        for name in names[:: max(1, -(-len(names) // MOST_CASES))]:
+        for name in names:
             image, _, _, properties = dataset.load_case(name)
             logits = predictor.predict_sliding_window_return_logits(torch.from_numpy(np.array(image[:])))
             original = properties["shape_after_cropping_and_before_resampling"]
             size_mm3 = math.prod(properties["spacing"]) * math.prod(original)
-            cases.append(
-                undecided(
-                    logits.float(), original, size_mm3, np.array([known[name][labels[n]] for n in sorted(labels)])
-                )
-            )
+            likely_mm3 = np.array([known[name][labels[label]] for label in sorted(labels)])
+            # On the CPU, where there is room.
+            cases.append(undecided(logits.cpu().float(), original, size_mm3, likely_mm3))
     finally:
         decoder.deep_supervision = supervised
     return cases
@@ -112,22 +118,21 @@ def undecided(logits: Tensor, shape: Sequence[int], size_mm3: float, likely_mm3:
         likely_mm3: likely volume in the case of every foreground class.
     """
     missing_mm3 = np.where(likely_mm3 > 0, likely_mm3, np.nan)
-    within_reach = logits[1:].max(0).values - logits[0] > -LARGEST_SHIFT
+    within_reach = logits[1:].amax(0) - logits[0] > -LARGEST_SHIFT
     if not within_reach.any():
         return Undecided(np.empty((len(logits), 0), dtype=np.float32), 1.0, missing_mm3)
     places = torch.nonzero(within_reach, as_tuple=True)
     box = (slice(None), *(slice(int(axis.min()), int(axis.max()) + 1) for axis in places))
     inside = logits[box]
     finer = [wanted / size for wanted, size in zip(shape, logits.shape[1:], strict=True)]
-    coarser = min(1.0, (FINEST / (math.prod(finer) * inside[0].numel())) ** (1 / 3))
+    coarser = min(1.0, (FINEST / (math.prod(finer) * inside.numel())) ** (1 / 3))
     size = [max(1, round(side * factor * coarser)) for side, factor in zip(inside.shape[1:], finer, strict=True)]
     voxel_mm3 = size_mm3 / logits[0].numel() * inside[0].numel() / math.prod(size)
-    # On the CPU, where there is room.
-    resampled = functional.interpolate(inside[None].cpu(), size, mode="trilinear")[0].flatten(1)
+    resampled = functional.interpolate(inside[None], size, mode="trilinear")[0].flatten(1)
     first, second = resampled.topk(2, dim=0).values
     # Two classes may be shifted against each other.
     sure = first - second >= 2 * LARGEST_SHIFT
-    decided = torch.bincount(resampled[:, sure].argmax(0), minlength=len(logits))[1:].numpy()
+    decided = torch.bincount(resampled.argmax(0)[sure], minlength=len(logits))[1:].numpy()
     unsure = torch.nonzero(~sure).flatten()
     some = unsure[:: max(1, -(-len(unsure) // MOST_VOXELS))]
     each_mm3 = voxel_mm3 * len(unsure) / max(1, len(some))

@@ -47,6 +47,8 @@ def find_folders(dataset_name: str) -> tuple[str | None, str | None]:
 def prepare(trainer: Any, folders: Sequence[str], dataset: Any) -> list[Path]:
     """Bring the label maps of all training cases to the preprocessed grid; those that are there already are kept.
 
+    Several GPUs' processes share the cases.
+
     Args:
         trainer: of stage 2.
         folders: names of folders in the raw dataset.
@@ -60,22 +62,24 @@ def prepare(trainer: Any, folders: Sequence[str], dataset: Any) -> list[Path]:
             class; names the file.
     """
     made = []
+    share = slice(None)
+    if trainer.is_ddp:
+        share = slice(distributed.get_rank(), None, distributed.get_world_size())
     for name in folders:
         source = Path(nnUNet_raw) / trainer.plans_manager.dataset_name / name
         target = Path(f"{trainer.preprocessed_dataset_folder}_{name}")
-        if trainer.local_rank == 0:
-            trainer.print_to_log_file(f"Bringing the label maps of {source} to {target}.")
-            target.mkdir(exist_ok=True)
-            _prepare_folder(trainer, source, target, dataset)
+        trainer.print_to_log_file(f"Bringing the label maps of {source} to {target}.")
+        target.mkdir(exist_ok=True)
+        _prepare_folder(trainer, source, target, dataset, dataset.identifiers[share])
         made.append(target)
     if trainer.is_ddp:
         distributed.barrier()
     return made
 
 
-def _prepare_folder(trainer: Any, source: Path, target: Path, dataset: Any) -> None:
+def _prepare_folder(trainer: Any, source: Path, target: Path, dataset: Any, identifiers: Sequence[str]) -> None:
     cases = []
-    for identifier in dataset.identifiers:
+    for identifier in identifiers:
         file, made = source / (identifier + trainer.dataset_json["file_ending"]), target / f"{identifier}.b2nd"
         if not file.is_file():
             raise PasegError(

@@ -7,7 +7,7 @@ import os
 import pickle
 import random
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -44,8 +44,9 @@ def read_checkpoint(filename: str) -> dict[str, Any]:
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise PasegError(
-            f"{filename} cannot be read ({reason[0]}): it is damaged, or no checkpoint of nnU-Net. Delete it and train "
-            "again; with --c the training goes on from the next checkpoint in that folder."
+            f"{filename} cannot be read ({reason[0]}). If neither memory nor the disk explains that, it is damaged or "
+            "no checkpoint of nnU-Net: rename it, and train again; with --c the training goes on from the next "
+            "checkpoint in that folder."
         ) from error
 
 
@@ -66,7 +67,19 @@ def _numpy_scalars() -> list[Any]:
     """What a pickled NumPy number is made of: nnU-Net's log of an epoch consists of them."""
     scalar = np.float64(0).__reduce__()[0]
     kinds = {type(np.dtype(name)) for name in ("bool", "int32", "int64", "float16", "float32", "float64")}
-    return [scalar, np.dtype, codecs.encode, *kinds]
+    # NumPy 1 and 2 find it in different places, and a checkpoint may come from the other one.
+    scalars = [_at(module, scalar) for module in ("numpy.core.multiarray", "numpy._core.multiarray")]
+    return [*scalars, np.dtype, codecs.encode, *kinds]
+
+
+def _at(module: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, as if it stood in that module."""
+
+    def placed(*arguments: Any) -> Any:
+        return function(*arguments)
+
+    placed.__module__, placed.__qualname__ = module, function.__name__
+    return placed
 
 
 def random_state(device: torch.device) -> dict[str, Any]:

@@ -64,15 +64,18 @@ class SeedLoss(nn.Module):
         return partial + strength * (trainer.mcrf_weight * mcrf + trainer.vm_weight * vm)
 
     def need(self, labels: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-        """How much a batch needs the unsupervised terms: 1 where its seeds are few among what is open, 0 without any.
+        """How much a batch needs the unsupervised terms: 1 where its seeds are few, 0 where nothing is open.
 
         Args:
             labels: (b, 1, *spatial) of the finest output.
             valid: (b, 1, *spatial), False in padding and air.
 
         Returns:
-            Unlabelled voxels for every foreground seed, as a part of ``full_strength_at``, at most 1.
+            Unlabelled voxels for every foreground seed, as a part of ``full_strength_at``, at most 1; always 1 where
+            that is 0.
         """
+        if not self.trainer.full_strength_at:
+            return torch.ones((), device=labels.device)
         open_voxels = valid & (labels == self.trainer.label_manager.ignore_label)
         seeds = valid & (labels > 0) & ~open_voxels
         return (open_voxels.sum() / (self.trainer.full_strength_at * seeds.sum()).clamp(min=1)).clamp(max=1)
@@ -85,7 +88,7 @@ def average_pool(tensor: torch.Tensor, factors: tuple[int, ...]) -> torch.Tensor
 
 
 class PASegStage1Trainer(PASegTrainer):
-    """Partial Dice + cross-entropy on the seeds, multi-view gated CRF and variance minimisation elsewhere.
+    """Partial Dice + cross-entropy on the seeds; multi-view gated CRF and variance minimisation on all tissue.
 
     Source: PA-Seg (Zhai et al., IEEE TMI 2023), section III-B. The defaults differ from the paper's figures where those
     did harm; ``PASegStage1Trainer_paper`` has them all.
@@ -101,7 +104,7 @@ class PASegStage1Trainer(PASegTrainer):
         vm_normalisation: ``class`` (the paper's: one variance a class, as strong for a small target as for a large
             one) or ``voxels`` (the variance within the classes, by voxel).
         full_strength_at: both weights hold in full in batches with so many unlabelled voxels for every foreground seed,
-            and in proportion where there are fewer: 20 is about what the paper's seeds leave open, and 2 what this
+            and in proportion where there are fewer: 20 is about what the paper's seeds leave open, and 3 what this
             package's leave. 0 is full weights always.
         ramp_fraction: part of the epochs over which both weights rise.
     """

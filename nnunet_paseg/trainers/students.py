@@ -76,6 +76,11 @@ class TwoStudentsTrainer(PASegTrainer):
         for teacher, student in zip(self.teachers, students, strict=True):
             bare(teacher).load_state_dict(bare(student).state_dict())
 
+    def calibrate_all(self) -> None:
+        """The auxiliary student too, which can be exported."""
+        super().calibrate_all()
+        self.calibrate(bare(self.auxiliary["network"]), "The auxiliary network")
+
     def extra_checkpoint(self) -> dict[str, Any]:
         scaler = self.auxiliary["grad_scaler"]
         return {

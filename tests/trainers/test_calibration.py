@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from nnunet_paseg.trainers import PASegStage1Trainer, PASegStage2Trainer, calibration
 from nnunet_paseg.trainers.calibration import LARGEST_SHIFT, Undecided, calibrate, predict, shifts, undecided
@@ -36,7 +37,7 @@ def test_by_hand():
     assert -1.0 <= found < 0.5
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.sampled_from([(500, 300), (900, 100), (50, 2000)]), st.sampled_from([1.0, 2.5]))
 def test_every_class_gets_its_number(seed, missing, weight):
     [case] = random_cases(seed, count=1, weight=weight, missing=missing)
@@ -139,7 +140,7 @@ def test_volumes_are_those_at_the_voxels_of_the_image():
     assert shifts([case]) == pytest.approx([3], abs=0.3)
 
 
-@pytest.mark.parametrize(("name", "value"), [("MOST_VOXELS", 500), ("FINEST", 5000)])
+@pytest.mark.parametrize(("name", "value"), [("MOST_VOXELS", 500), ("FINEST", 10_000)])
 def test_some_voxels_stand_for_all(monkeypatch, name, value):
     volume = np.array([4 / 3 * np.pi * 0.33**3 * 1000])
     whole = undecided(ball(48, 0.3), (48, 48, 48), 1000.0, volume)
@@ -168,6 +169,35 @@ def test_the_final_checkpoint_is_calibrated(trainer, tmp_path):
     assert stored[last][0] == bias[0]
     assert (stored[last][1:] != bias[1:]).all()
     assert "The network is calibrated to the likely volumes, shifts of its logits: {'lesion_1': " in log_of(trainer)
+
+
+def test_a_finished_training_that_is_continued_is_not_calibrated_again(trainer, tmp_path, monkeypatch):
+    trainer.output_folder = str(tmp_path)
+    trainer.current_epoch = trainer.num_epochs
+    trainer.dataloader_train = trainer.dataloader_val = None
+    trainer.on_train_end()
+    calls = []
+    monkeypatch.setattr(trainer, "calibrate", lambda network, name: calls.append(name))
+    trainer.is_calibrated = False
+    trainer.load_checkpoint(str(tmp_path / "checkpoint_final.pth"))
+    trainer.on_train_end()
+    assert not calls
+    trainer.load_checkpoint(str(tmp_path / "checkpoint_final.pth"))
+    assert trainer.is_calibrated
+    # Another epoch moves the decisions again.
+    trainer.current_epoch = 0
+    monkeypatch.setattr(nnUNetTrainer, "on_epoch_end", lambda _: None)
+    trainer.on_epoch_end()
+    assert not trainer.is_calibrated
+
+
+def test_both_networks_of_stage_2_are_calibrated_in_the_end(make_trainer, monkeypatch):
+    trainer = make_trainer(PASegStage2Trainer)
+    trainer.initialize()
+    calibrated = []
+    monkeypatch.setattr(trainer, "calibrate", lambda network, name: calibrated.append(network))
+    trainer.calibrate_all()
+    assert calibrated == [bare(trainer.network), bare(trainer.auxiliary["network"])]
 
 
 def log_of(trainer):

@@ -1,4 +1,6 @@
 import random
+import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -61,6 +63,18 @@ def test_numbers_of_numpy_are_read(tmp_path):
     assert [type(value) for value in read] == [type(value) for value in figures]
 
 
+@pytest.mark.parametrize("module", ["numpy.core.multiarray", "numpy._core.multiarray"])
+def test_a_checkpoint_of_another_numpy_is_read(tmp_path, module):
+    source, file = tmp_path / "source.pth", tmp_path / "checkpoint.pth"
+    torch.save({"logging": [np.float64(0.5)]}, source)
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(file, "w") as new:
+        for name in old.namelist():
+            # The name of a module stands with a line's end in a pickle of protocol 2.
+            new.writestr(name, re.sub(rb"cnumpy\._?core\.multiarray\n", f"c{module}\n".encode(), old.read(name)))
+    assert module.encode() in file.read_bytes()
+    assert read_checkpoint(str(file)) == {"logging": [0.5]}
+
+
 def test_code_in_a_checkpoint_is_not_run(tmp_path):
     class Trap:
         def __reduce__(self):
@@ -78,7 +92,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, part):
     file = tmp_path / "checkpoint_final.pth"
     torch.save({"weights": torch.rand(1000)}, file)
     file.write_bytes(file.read_bytes()[: int(part * file.stat().st_size)])
-    with pytest.raises(PasegError, match=r"checkpoint_final\.pth cannot be read .* Delete it and train again"):
+    with pytest.raises(PasegError, match=r"checkpoint_final\.pth cannot be read .* rename it, and train again"):
         read_checkpoint(str(file))
 
 

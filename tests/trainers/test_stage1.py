@@ -78,7 +78,15 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(trainer):
 
 @pytest.mark.parametrize(
     ("open_voxels", "seeds", "full_at", "expected"),
-    [(40, 2, 20.0, 1), (40, 4, 20.0, 0.5), (8, 4, 20.0, 0.1), (8, 4, 0.0, 1), (5, 0, 20.0, 1), (0, 4, 20.0, 0)],
+    [
+        (40, 2, 20.0, 1),
+        (40, 4, 20.0, 0.5),
+        (8, 4, 20.0, 0.1),
+        (8, 4, 0.0, 1),
+        (5, 0, 20.0, 1),
+        (0, 4, 20.0, 0),
+        (0, 4, 0.0, 1),
+    ],
 )
 def test_the_unsupervised_terms_follow_what_the_seeds_leave_open(trainer, open_voxels, seeds, full_at, expected):
     labels, valid = torch.zeros(2, 1, 8, 8, 8), torch.ones(2, 1, 8, 8, 8, dtype=torch.bool)
