@@ -33,7 +33,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add ``paseg demo``."""
     parser = subparsers.add_parser(
         "demo",
-        help="the whole way on phantoms, in ten to fifteen minutes on two CPU cores",
+        help="the whole way on phantoms, in eight to fifteen minutes on two CPU cores",
         description="Make phantoms, simulate seven points per lesion, train both stages and the seeds-only baseline "
         "with nnU-Net's own commands, predict, score and draw. Started again, it goes on where it was interrupted. "
         "The folder holds everything: nnU-Net's three folders, logs, scores.json and the picture.",
