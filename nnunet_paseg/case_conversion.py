@@ -6,7 +6,6 @@ What is held in memory is one image, one mask and one label map; the distance tr
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +16,11 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from nnunet_paseg.case_images import image_name, place_image, write_labels
+from nnunet_paseg.case_record import files_of_points, made_of, record_file
 from nnunet_paseg.dataset import Case, DatasetPlan
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.files import write_json
-from nnunet_paseg.point_formats import point_files, read_points
+from nnunet_paseg.point_formats import read_points
 from nnunet_paseg.point_formats.csv import write_csv
 from nnunet_paseg.points import Grid, Instance, VoxelInstance, place_on_grid
 from nnunet_paseg.seeds import expand_points
@@ -37,33 +37,6 @@ FEW_SEEDS = 10
 """Voxels a target: a class with fewer seeds in a case is warned of."""
 
 
-def record_file(folder: Path, case: Case) -> Path:
-    """How a case was made; it is there once the case is whole."""
-    return folder / "records" / f"{case.identifier}.json"
-
-
-def is_done(folder: Path, case: Case) -> bool:
-    """Whether a case has been converted from the files that are there now: not if its points were corrected since."""
-    try:
-        record = json.loads(record_file(folder, case).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return False
-    return bool(record["made_of"] == _made_of(case))
-
-
-def _made_of(case: Case) -> dict[str, list[int]]:
-    """Size and time of every file that a case is made of."""
-    files = [file for item in (*case.images, case.mask) if item is not None for file in as_source(item).files]
-    if case.points is not None:
-        files += _point_files(case.points)
-    states = {str(file): file.stat() for file in files}
-    return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
-
-
-def _point_files(points: Path) -> list[Path]:
-    return list(point_files(points)) if points.is_dir() else [points]
-
-
 def convert_case(case: Case, plan: DatasetPlan, folder: Path) -> None:
     """Write a case's images, labels and points below ``folder``, and last of all its record.
 
@@ -76,8 +49,8 @@ def convert_case(case: Case, plan: DatasetPlan, folder: Path) -> None:
         PasegError: the case cannot be converted; names it.
     """
     try:
-        made_of = _made_of(case)
-        record = {"made_of": made_of, **_convert(case, plan, folder)}
+        before = made_of(case)
+        record = {"made_of": before, **_convert(case, plan, folder)}
     except PasegError as error:
         raise PasegError(f"Case {case.identifier}: {error}") from error
     except OSError as error:
@@ -140,7 +113,7 @@ def _instances(case: Case, mask: Labels | None, grid: Grid, whole: Grid, plan: D
         assert mask is not None
         return _simulate(case, mask, grid, plan)
     assert case.points is not None
-    for file in _point_files(case.points):
+    for file in files_of_points(case.points):
         if file.name.endswith((".nii", ".nii.gz")):
             check_file(file)
     return read_points(case.points, whole, plan.class_names, case=case.identifier)

@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from nnunet_paseg.case_conversion import convert_case, is_done
+from nnunet_paseg.case_conversion import convert_case
+from nnunet_paseg.case_record import is_done
 from nnunet_paseg.dataset import Case, DatasetPlan, check_cases
 from nnunet_paseg.dataset_json import TOOL, describe
 from nnunet_paseg.errors import PasegError

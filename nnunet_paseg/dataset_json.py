@@ -12,7 +12,7 @@ from nnunetv2.dataset_conversion.generate_dataset_json import generate_dataset_j
 from tqdm import tqdm
 
 import nnunet_paseg
-from nnunet_paseg.case_conversion import record_file
+from nnunet_paseg.case_record import record_file
 from nnunet_paseg.dataset import Case, DatasetPlan
 from nnunet_paseg.files import write_json
 from nnunet_paseg.sources import as_source

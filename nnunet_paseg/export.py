@@ -23,7 +23,6 @@ NEEDED_KEYS = ("network_weights", "init_args", "inference_allowed_mirroring_axes
 # What nnU-Net's own export takes from a fold's folder besides the checkpoint.
 SUMMARY, PROGRESS = "validation/summary.json", "progress.png"
 UNVALIDATED = {"note": "Stage 2 validates its primary network; this is the auxiliary one, which was not validated."}
-NNUNET_FOLDERS = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 
 Network = Literal["primary", "auxiliary"]
 
@@ -74,19 +73,18 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def find_dataset(name: str) -> str:
-    """Whole name of a dataset in nnU-Net's folders, from its number or its whole name.
+    """Whole name of a trained dataset, from its number or its whole name.
 
     Raises:
         PasegError: there is none, or more than one of that number; names those that there are.
     """
-    folders = [Path(os.environ[variable]) for variable in NNUNET_FOLDERS if variable in os.environ]
-    there = {path.name for folder in folders for path in folder.glob("Dataset[0-9][0-9][0-9]_*") if path.is_dir()}
-    start = f"Dataset{int(name):03d}_" if name.isdecimal() else ""
-    found = [dataset for dataset in there if dataset == name or (start and dataset.startswith(start))]
+    results = Path(os.environ["nnUNet_results"])
+    there = sorted(path.name for path in results.glob("Dataset*_*") if path.is_dir())
+    found = [dataset for dataset in there if dataset == name or (name.isdecimal() and int(dataset[7:10]) == int(name))]
     if len(found) != 1:
         raise PasegError(
-            f"{name} names {len(found) or 'none'} of the datasets in {', '.join(map(str, folders))}: give the "
-            f"number or the whole name of one. There are: {', '.join(sorted(there)) or 'none'}."
+            f"{name} is {len(found) or 'none'} of the datasets in {results}: give the number or the whole name of one. "
+            f"There are: {', '.join(there) or 'none'}."
         )
     return found[0]
 

@@ -183,20 +183,18 @@ def test_a_picture_that_is_missing_is_drawn(model, tmp_path):
     assert not file.exists()
 
 
-def test_datasets_are_found_by_number_or_name(model, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
-    monkeypatch.delenv("nnUNet_preprocessed", raising=False)
-    (tmp_path / "raw" / "Dataset101_Tumor").mkdir(parents=True)
+def test_datasets_are_found_by_number_or_name(model, tmp_path, capsys):
+    results = model.parents[1]
+    (results / "Dataset101_Tumor").mkdir()
     assert [find_dataset(name) for name in ("1", "001")] == ["Dataset001_X"] * 2
     assert [find_dataset(name) for name in ("101", "Dataset101_Tumor")] == ["Dataset101_Tumor"] * 2
     for name in ("999", "Tumor", "Dataset999_Tumor"):
         assert main(["export", "-d", name, "-o", str(tmp_path / "x.zip")]) == 2
         shown = capsys.readouterr().err
-        assert shown.startswith(f"paseg: error: {name} names none of the datasets in {tmp_path / 'raw'}, ")
-        assert "give the number or the whole name of one" in shown
+        assert shown.startswith(f"paseg: error: {name} is none of the datasets in {results}: give the number or the ")
         assert shown.endswith("There are: Dataset001_X, Dataset101_Tumor.\n")
-    (tmp_path / "raw" / "Dataset101_Other").mkdir()
-    with pytest.raises(PasegError, match=r"101 names 2 of the datasets in .*Dataset101_Other, Dataset101_Tumor\."):
+    (results / "Dataset101_Other").mkdir()
+    with pytest.raises(PasegError, match=r"101 is 2 of the datasets in .*Dataset101_Other, Dataset101_Tumor\."):
         find_dataset("101")
 
 
