@@ -17,7 +17,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunet_paseg.case_files import find_case_files, masks_in
+from nnunet_paseg.case_files import find_case_files, label_maps
 from nnunet_paseg.dataset import Case, DatasetPlan
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.script import (
@@ -38,7 +38,7 @@ def training_cases(images: Path, points: Path, masks: Path | None = None) -> lis
         PasegError: a folder cannot be used, a case has no image, or more than one point file or mask.
     """
     found = {files.identifier: files for files in find_case_files(images, points)}
-    dense = masks_in(masks) if masks else {}
+    dense = label_maps(masks) if masks else {}
     if strange := sorted(case for case in dense if case not in found or not found[case].images):
         raise PasegError(f"{masks} holds masks of cases that have no image in {images}: {strange[:5]}.")
     cases, unmarked = [], []

@@ -100,17 +100,23 @@ def group_images(folder: Path, *, skip_maps: bool = False) -> dict[str, tuple[Pa
     return {case: tuple(paths) for case, paths in found.items()}
 
 
-def masks_in(folder: Path) -> dict[str, Path]:
-    """The one mask of every case.
+def label_maps(folder: Path) -> dict[str, Path]:
+    """The one label map of every case, ``{case}.nii.gz`` and the like.
 
     Raises:
-        PasegError: the folder is missing, or a case has several masks.
+        PasegError: the folder is missing, or a case is there twice.
     """
-    found = group_images(folder)
-    for case, paths in found.items():
-        if len(paths) != 1:
-            raise PasegError(f"Case {case} has {len(paths)} masks in {folder}: there must be one, {case}.nii.gz.")
-    return {case: path for case, (path,) in found.items()}
+    if not folder.is_dir():
+        raise PasegError(f"{folder}: no such folder")
+    cases: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if not _is_file(path, IMAGES):
+            continue
+        case = _without(path, IMAGES)
+        if case in cases:
+            raise PasegError(f"{folder}: case {case} is there twice, as {cases[case].name} and {path.name}")
+        cases[case] = path
+    return cases
 
 
 def _case_of_points(path: Path, *, is_map_marked: bool) -> str | None:

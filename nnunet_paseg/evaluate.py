@@ -10,13 +10,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from nnunet_paseg.case_files import IMAGES, label_maps
 from nnunet_paseg.case_scores import Classes, Job, score_case
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.files import check_output
 from nnunet_paseg.metrics import PRESETS
 from nnunet_paseg.score_table import Row, format_table, mean_scores, write_csv
-
-ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
 
 
 def evaluate_folder(
@@ -56,9 +55,9 @@ def evaluate_folder(
         raise PasegError(f"unknown metrics preset {preset!r}: use one of {', '.join(PRESETS)}")
     if num_processes < 1:
         raise PasegError(f"num_processes must be 1 or more, got {num_processes}")
-    predicted, referred = _cases(predictions), _cases(references)
+    predicted, referred = label_maps(predictions), label_maps(references)
     if not referred:
-        raise PasegError(f"{references}: no label maps ({', '.join(ENDINGS)})")
+        raise PasegError(f"{references}: no label maps ({', '.join(IMAGES)})")
     if (missing := sorted(referred.keys() - predicted.keys())) and not missing_as_empty:
         raise PasegError(
             f"{predictions}: no prediction for {_some(missing)} of {len(referred)} cases; predict them, "
@@ -165,21 +164,6 @@ def _scored(jobs: Sequence[Job], num_processes: int) -> Iterator[list[Row]]:
             yield from pool.map(score_case, jobs)
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _cases(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise PasegError(f"{folder}: no such folder")
-    cases: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        ending = next((ending for ending in ENDINGS if path.name.endswith(ending)), None)
-        if ending is None or path.name.startswith("."):
-            continue
-        case = path.name[: -len(ending)]
-        if case in cases:
-            raise PasegError(f"{folder}: case {case} is there twice, as {cases[case].name} and {path.name}")
-        cases[case] = path
-    return cases
 
 
 def _values(value: int | Sequence[int]) -> tuple[int, ...]:

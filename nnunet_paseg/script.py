@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nnunet_paseg.case_files import IMAGES, group_images, masks_in
+from nnunet_paseg.case_files import IMAGES, group_images, label_maps
 from nnunet_paseg.conversion import convert, convert_part
 from nnunet_paseg.dataset import Case, DatasetPlan
 from nnunet_paseg.errors import PasegError
@@ -104,7 +104,7 @@ def cases_to_test(arguments: argparse.Namespace) -> list[Case]:
     found = group_images(images)
     if not found:
         raise PasegError(f"{images} holds no image: expected {{case}}.nii.gz (or {', '.join(IMAGES[1:])}).")
-    mask_of = {} if masks is None else masks_in(masks)
+    mask_of = {} if masks is None else label_maps(masks)
     if masks is not None and (missing := sorted(found.keys() - mask_of.keys())):
         raise PasegError(f"Test case {missing[0]} has no mask in {masks}: there must be one, {missing[0]}.nii.gz.")
     return [Case(case, paths, mask=mask_of.get(case), split="test") for case, paths in found.items()]

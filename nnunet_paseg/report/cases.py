@@ -11,11 +11,11 @@ import numpy as np
 import SimpleITK as sitk
 from tqdm import tqdm
 
-from nnunet_paseg.case_files import group_images
+from nnunet_paseg.case_files import IMAGES, group_images, label_maps
 from nnunet_paseg.case_scores import Classes
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.evaluate import ENDINGS, evaluate_folder
-from nnunet_paseg.report.files import check_grid, label_maps, read_labels
+from nnunet_paseg.evaluate import evaluate_folder
+from nnunet_paseg.report.files import check_grid, read_labels
 from nnunet_paseg.score_table import Row
 
 
@@ -83,7 +83,7 @@ def find_cases(
     """
     predicted = label_maps(predictions)
     if not predicted:
-        raise PasegError(f"{predictions}: no label maps ({', '.join(ENDINGS)}); is it the -o of nnUNetv2_predict?")
+        raise PasegError(f"{predictions}: no label maps ({', '.join(IMAGES)}); is it the -o of nnUNetv2_predict?")
     referred = label_maps(references) if references is not None and references.is_dir() else {}
     found = {case: files[0] for case, files in group_images(images).items()}
     cases = sorted({**predicted, **referred})

@@ -8,19 +8,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.evaluate import ENDINGS
 from nnunet_paseg.files import read_image
 from nnunet_paseg.points import Grid
-
-
-def label_maps(folder: Path) -> dict[str, Path]:
-    """Label maps of a folder by case, as `paseg evaluate` finds them."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        ending = next((ending for ending in ENDINGS if path.name.endswith(ending)), None)
-        if ending and not path.name.startswith("."):
-            found[path.name.removesuffix(ending)] = path
-    return found
 
 
 def check_grid(labels: Path, image: Path) -> None:
