@@ -18,17 +18,9 @@ import sys
 from pathlib import Path
 
 from nnunet_paseg.case_files import find_case_files, label_maps
-from nnunet_paseg.dataset import Case, DatasetPlan
+from nnunet_paseg.dataset import Case
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.script import (
-    add_output_arguments,
-    add_seed_arguments,
-    add_test_arguments,
-    cases_to_test,
-    run,
-    seed_parameters,
-    write_dataset,
-)
+from nnunet_paseg.script import add_output_arguments, add_seed_arguments, add_test_arguments, run, write_clicked
 
 
 def training_cases(images: Path, points: Path, masks: Path | None = None) -> list[Case]:
@@ -58,14 +50,8 @@ def training_cases(images: Path, points: Path, masks: Path | None = None) -> lis
 
 def main(arguments: argparse.Namespace) -> None:
     """Convert as the command line says."""
-    cases = training_cases(arguments.images, arguments.points, arguments.masks) + cases_to_test(arguments)
-    plan = DatasetPlan(
-        name=f"Dataset{arguments.dataset_id:03d}_{arguments.name or 'Points'}",
-        channel_names=tuple(arguments.channel_names),
-        class_names=tuple(arguments.classes),
-        seeds=seed_parameters(arguments),
-    )
-    write_dataset(cases, plan, arguments)
+    cases = training_cases(arguments.images, arguments.points, arguments.masks)
+    write_clicked(cases, arguments, class_names=arguments.classes)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -16,18 +16,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunet_paseg.case_files import group_images
-from nnunet_paseg.dataset import Case, DatasetPlan
+from nnunet_paseg.case_files import files_in, group_images
+from nnunet_paseg.dataset import Case
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.script import (
-    add_output_arguments,
-    add_seed_arguments,
-    add_test_arguments,
-    cases_to_test,
-    run,
-    seed_parameters,
-    write_dataset,
-)
+from nnunet_paseg.script import add_output_arguments, add_seed_arguments, add_test_arguments, run, write_clicked
 
 POINTS = "_7points.nii.gz"
 
@@ -39,9 +31,8 @@ def training_cases(images: Path, points: Path) -> list[Case]:
         PasegError: a folder is missing, there are no points files, or one has no image.
     """
     found = group_images(images, skip_maps=images.resolve() == points.resolve())
-    if not points.is_dir():
-        raise PasegError(f"{points}: no such folder")
-    marked = {file.name.removesuffix(POINTS): file for file in sorted(points.glob(f"*{POINTS}")) if file.name[0] != "."}
+    files = [file for file in files_in(points) if file.name.endswith(POINTS) and file.name[0] != "."]
+    marked = {file.name.removesuffix(POINTS): file for file in files}
     if not marked:
         raise PasegError(f"{points} holds no points: expected files called {{case}}{POINTS}.")
     for case, file in marked.items():
@@ -54,15 +45,8 @@ def training_cases(images: Path, points: Path) -> list[Case]:
 
 def main(arguments: argparse.Namespace) -> None:
     """Convert as the command line says."""
-    cases = training_cases(arguments.images, arguments.points) + cases_to_test(arguments)
-    plan = DatasetPlan(
-        name=f"Dataset{arguments.dataset_id:03d}_{arguments.name or 'Points'}",
-        channel_names=tuple(arguments.channel_names),
-        class_names=(arguments.class_name,),
-        mask_labels={1: 1},
-        seeds=seed_parameters(arguments),
-    )
-    write_dataset(cases, plan, arguments)
+    cases = training_cases(arguments.images, arguments.points)
+    write_clicked(cases, arguments, class_names=[arguments.class_name])
 
 
 def build_parser() -> argparse.ArgumentParser:

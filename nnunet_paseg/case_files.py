@@ -58,12 +58,11 @@ def find_case_files(images: Path, points: Path) -> list[CaseFiles]:
     """
     together = images.resolve() == points.resolve()
     by_case = group_images(images, skip_maps=together)
-    if not points.is_dir():
-        raise PasegError(f"{points}: no such folder")
+    of_points = files_in(points)
     if not by_case:
         raise PasegError(f"{images} holds no image: expected {{case}}.nii.gz (or {', '.join(IMAGES[1:])}).")
     marked: dict[str, list[Path]] = {}
-    for path in sorted(points.iterdir()):
+    for path in of_points:
         identifier = _case_of_points(path, is_map_marked=together)
         if identifier is not None:
             marked.setdefault(identifier, []).append(path)
@@ -73,6 +72,17 @@ def find_case_files(images: Path, points: Path) -> list[CaseFiles]:
             f"{{case}}{MAP_MARKS[0]}.nii.gz, or a folder {{case}} of such files."
         )
     return [CaseFiles(case, by_case.get(case, ()), tuple(marked.get(case, ()))) for case in sorted({*by_case, *marked})]
+
+
+def files_in(folder: Path) -> list[Path]:
+    """What a folder holds, in the order of the names.
+
+    Raises:
+        PasegError: the folder is missing.
+    """
+    if not folder.is_dir():
+        raise PasegError(f"{folder}: no such folder")
+    return sorted(folder.iterdir())
 
 
 def group_images(folder: Path, *, skip_maps: bool = False) -> dict[str, tuple[Path, ...]]:
@@ -85,9 +95,7 @@ def group_images(folder: Path, *, skip_maps: bool = False) -> dict[str, tuple[Pa
     Raises:
         PasegError: the folder is missing.
     """
-    if not folder.is_dir():
-        raise PasegError(f"{folder}: no such folder")
-    stems = {path: _without(path, IMAGES) for path in sorted(folder.iterdir()) if _is_file(path, IMAGES)}
+    stems = {path: _without(path, IMAGES) for path in files_in(folder) if _is_file(path, IMAGES)}
     if skip_maps:
         stems = {path: stem for path, stem in stems.items() if not stem.endswith(MAP_MARKS)}
     names = set(stems.values())
@@ -106,10 +114,8 @@ def label_maps(folder: Path) -> dict[str, Path]:
     Raises:
         PasegError: the folder is missing, or a case is there twice.
     """
-    if not folder.is_dir():
-        raise PasegError(f"{folder}: no such folder")
     cases: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in files_in(folder):
         if not _is_file(path, IMAGES):
             continue
         case = _without(path, IMAGES)

@@ -79,7 +79,7 @@ def find_dataset(name: str) -> str:
         PasegError: there is none, or more than one of that number; names those that there are.
     """
     results = Path(os.environ["nnUNet_results"])
-    there = sorted(path.name for path in results.glob("Dataset*_*") if path.is_dir())
+    there = sorted(path.name for path in results.glob("Dataset[0-9][0-9][0-9]_*") if path.is_dir())
     found = [dataset for dataset in there if dataset == name or (name.isdecimal() and int(dataset[7:10]) == int(name))]
     if len(found) != 1:
         raise PasegError(

@@ -123,6 +123,21 @@ def raw_folder(arguments: argparse.Namespace) -> Path:
     return Path(os.environ["nnUNet_raw"])
 
 
+def write_clicked(cases: Sequence[Case], arguments: argparse.Namespace, *, class_names: Sequence[str]) -> None:
+    """Convert training cases that somebody has clicked, and the test cases of the command line.
+
+    Raises:
+        PasegError: as :func:`cases_to_test` and :func:`write_dataset`.
+    """
+    plan = DatasetPlan(
+        name=f"Dataset{arguments.dataset_id:03d}_{arguments.name or 'Points'}",
+        channel_names=tuple(arguments.channel_names),
+        class_names=tuple(class_names),
+        seeds=seed_parameters(arguments),
+    )
+    write_dataset([*cases, *cases_to_test(arguments)], plan, arguments)
+
+
 def write_dataset(cases: Sequence[Case], plan: DatasetPlan, arguments: argparse.Namespace) -> None:
     """Convert all cases, or the part that the command line asks for, and print where the dataset is.
 

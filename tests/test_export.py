@@ -186,6 +186,7 @@ def test_a_picture_that_is_missing_is_drawn(model, tmp_path):
 def test_datasets_are_found_by_number_or_name(model, tmp_path, capsys):
     results = model.parents[1]
     (results / "Dataset101_Tumor").mkdir()
+    (results / "Datasets_of_others").mkdir()
     assert [find_dataset(name) for name in ("1", "001")] == ["Dataset001_X"] * 2
     assert [find_dataset(name) for name in ("101", "Dataset101_Tumor")] == ["Dataset101_Tumor"] * 2
     for name in ("999", "Tumor", "Dataset999_Tumor"):

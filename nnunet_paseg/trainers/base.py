@@ -153,7 +153,8 @@ class PASegTrainer(CheckpointingTrainer):
 
     def on_epoch_end(self) -> None:
         """Write and draw what nnU-Net does, the loss terms, and now and then a picture of some patches."""
-        epoch, self.is_calibrated = self.current_epoch, False
+        epoch = self.current_epoch
+        self.is_calibrated = False  # the epoch has moved the decisions
         if not self.can_choose_best:
             # No Dice is better than this one, so that nnU-Net writes no checkpoint_best.
             self._best_ema = math.inf

@@ -18,6 +18,8 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from torch import Tensor, distributed, nn
 from torch.nn import functional
 
+from nnunet_paseg.trainers.sharing import share_of
+
 MOST_CASES, MOST_VOXELS = 50, 50_000
 """Training cases that are predicted, and undecided voxels of each that are looked at: enough for a mean."""
 
@@ -88,12 +90,9 @@ def predict(network: nn.Module, trainer: Any, dataset: Any) -> list[Undecided]:
     names = [name for name in dataset.identifiers if name in known]
     decoder: Any = network.decoder
     supervised, decoder.deep_supervision = decoder.deep_supervision, False
-    names = names[:: max(1, -(-len(names) // MOST_CASES))]
-    if trainer.is_ddp:
-        names = names[distributed.get_rank() :: distributed.get_world_size()]
     cases = []
     try:
-        for name in names:
+        for name in share_of(trainer, names[:: max(1, -(-len(names) // MOST_CASES))]):
             image, _, _, properties = dataset.load_case(name)
             logits = predictor.predict_sliding_window_return_logits(torch.from_numpy(np.array(image[:])))
             original = properties["shape_after_cropping_and_before_resampling"]

@@ -28,6 +28,7 @@ from torch import distributed
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.files import moved_into_place
+from nnunet_paseg.trainers.sharing import share_of
 
 FOLDER = "pseudoLabelsTr"
 NETWORKS = ("primary", "aux")
@@ -62,15 +63,12 @@ def prepare(trainer: Any, folders: Sequence[str], dataset: Any) -> list[Path]:
             class; names the file.
     """
     made = []
-    share = slice(None)
-    if trainer.is_ddp:
-        share = slice(distributed.get_rank(), None, distributed.get_world_size())
     for name in folders:
         source = Path(nnUNet_raw) / trainer.plans_manager.dataset_name / name
         target = Path(f"{trainer.preprocessed_dataset_folder}_{name}")
         trainer.print_to_log_file(f"Bringing the label maps of {source} to {target}.")
         target.mkdir(exist_ok=True)
-        _prepare_folder(trainer, source, target, dataset, dataset.identifiers[share])
+        _prepare_folder(trainer, source, target, dataset, share_of(trainer, dataset.identifiers))
         made.append(target)
     if trainer.is_ddp:
         distributed.barrier()
