@@ -20,9 +20,9 @@ import numpy.typing as npt
 from scipy import ndimage
 from tqdm import tqdm
 
-from nnunet_paseg.files import moved_into_place, read_array
-from nnunet_paseg.metrics import dice
-from nnunet_paseg.points import Grid
+from nnunet_paseg.evaluation.metrics import dice
+from nnunet_paseg.io.files import moved_into_place, read_array
+from nnunet_paseg.points.grid import Grid
 
 RESULTS = Path(__file__).resolve().parent / "results"
 NEAR_MM = 2.0

@@ -25,7 +25,7 @@ import numpy.typing as npt
 import torch
 from scipy.ndimage import gaussian_filter
 
-from nnunet_paseg.geodesic import geodesic_distance
+from nnunet_paseg.seeds.geodesic import geodesic_distance
 
 WORKER = Path(__file__).with_name("geodistk_worker.py")
 ITERATIONS = (4, 8, 16)

@@ -22,12 +22,13 @@ from scipy import ndimage
 from sklearn.ensemble import HistGradientBoostingClassifier
 from tqdm import tqdm
 
-from nnunet_paseg.files import moved_into_place, read_array
-from nnunet_paseg.metrics import dice
-from nnunet_paseg.points import Grid, place_on_grid
-from nnunet_paseg.seed_rules import SeedParameters
-from nnunet_paseg.seeds import expand_points
-from nnunet_paseg.simulate import simulate_points
+from nnunet_paseg.evaluation.metrics import dice
+from nnunet_paseg.io.files import moved_into_place, read_array
+from nnunet_paseg.points.grid import Grid
+from nnunet_paseg.points.instance import place_on_grid
+from nnunet_paseg.points.simulate import simulate_points
+from nnunet_paseg.seeds.expand import expand_points
+from nnunet_paseg.seeds.rules import SeedParameters
 
 RESULTS = Path(__file__).resolve().parent / "results"
 DATASET = "Dataset004_Hippocampus"

@@ -25,12 +25,13 @@ import numpy.typing as npt
 from scipy import ndimage
 from tqdm import tqdm
 
-from nnunet_paseg.files import moved_into_place, read_array
-from nnunet_paseg.geodesic import geodesic_distance
-from nnunet_paseg.likely_volume import contrast_volume
-from nnunet_paseg.points import Grid, VoxelInstance, place_on_grid
-from nnunet_paseg.seed_rules import CONTRAST, THRESHOLDS, BoxSeeds, SeedParameters, box_seeds, normalised
-from nnunet_paseg.simulate import simulate_points
+from nnunet_paseg.io.files import moved_into_place, read_array
+from nnunet_paseg.points.grid import Grid
+from nnunet_paseg.points.instance import VoxelInstance, place_on_grid
+from nnunet_paseg.points.simulate import simulate_points
+from nnunet_paseg.seeds.geodesic import geodesic_distance
+from nnunet_paseg.seeds.likely_volume import contrast_volume
+from nnunet_paseg.seeds.rules import CONTRAST, THRESHOLDS, BoxSeeds, SeedParameters, box_seeds, normalised
 
 RESULTS = Path(__file__).resolve().parent / "results"
 Voxels = npt.NDArray[np.integer]

@@ -25,8 +25,8 @@ from typing import Any
 
 import torch
 
-from nnunet_paseg.files import moved_into_place
-from nnunet_paseg.workspace import Workspace
+from nnunet_paseg.io.files import moved_into_place
+from nnunet_paseg.nnunet.workspace import Workspace
 
 HERE = Path(__file__).resolve().parent
 TASKS = {

@@ -16,9 +16,9 @@ import re
 import sys
 from pathlib import Path
 
-from nnunet_paseg.dense_source import DenseCase, add_dense_arguments, convert_dense
+from nnunet_paseg.conversion.commands.common import add_output_arguments, add_seed_arguments, run
+from nnunet_paseg.conversion.dense import DenseCase, add_dense_arguments, convert_dense
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.script import add_output_arguments, add_seed_arguments, run
 
 CHANNELS = {"flair": "FLAIR", "t1": "T1", "t1ce": "T1ce", "t2": "T2"}
 CLASSES = {"necrosis": [1], "edema": [2], "enhancing": [4]}

@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nnunet_paseg.dataset import Case
-from nnunet_paseg.dense_source import DenseCase, add_dense_arguments, convert_dense
+from nnunet_paseg.conversion.commands.common import add_output_arguments, add_seed_arguments, run
+from nnunet_paseg.conversion.dense import DenseCase, add_dense_arguments, convert_dense
+from nnunet_paseg.conversion.plan import Case
+from nnunet_paseg.conversion.sources import Channel, Source
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.script import add_output_arguments, add_seed_arguments, run
-from nnunet_paseg.sources import Channel, Source
 
 ENDING = ".nii.gz"
 KEYS = ("modality", "labels", "training")

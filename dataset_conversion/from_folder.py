@@ -17,10 +17,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunet_paseg.case_files import find_case_files, label_maps
-from nnunet_paseg.dataset import Case
+from nnunet_paseg.conversion.commands.common import (
+    add_output_arguments,
+    add_seed_arguments,
+    add_test_arguments,
+    run,
+    write_clicked,
+)
+from nnunet_paseg.conversion.plan import Case
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.script import add_output_arguments, add_seed_arguments, add_test_arguments, run, write_clicked
+from nnunet_paseg.io.case_files import find_case_files, label_maps
 
 
 def training_cases(images: Path, points: Path, masks: Path | None = None) -> list[Case]:

@@ -16,10 +16,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from nnunet_paseg.case_files import files_in, group_images
-from nnunet_paseg.dataset import Case
+from nnunet_paseg.conversion.commands.common import (
+    add_output_arguments,
+    add_seed_arguments,
+    add_test_arguments,
+    run,
+    write_clicked,
+)
+from nnunet_paseg.conversion.plan import Case
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.script import add_output_arguments, add_seed_arguments, add_test_arguments, run, write_clicked
+from nnunet_paseg.io.case_files import files_in, group_images
 
 POINTS = "_7points.nii.gz"
 

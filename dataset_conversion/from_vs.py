@@ -19,12 +19,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-from nnunet_paseg.dense_source import DenseCase, add_dense_arguments, convert_dense
+from nnunet_paseg.conversion.commands.common import add_output_arguments, add_seed_arguments, run
+from nnunet_paseg.conversion.dense import DenseCase, add_dense_arguments, convert_dense
+from nnunet_paseg.conversion.sources import Source
+from nnunet_paseg.conversion.sources.dicom import DicomSeries, find_series, read_structures
+from nnunet_paseg.conversion.sources.dicom_masks import ContourMask
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.script import add_output_arguments, add_seed_arguments, run
-from nnunet_paseg.sources import Source
-from nnunet_paseg.sources.dicom import DicomSeries, find_series, read_structures
-from nnunet_paseg.sources.dicom_masks import ContourMask
 
 CROP = (48, 128, 128)
 """Voxels (z, y, x) around the tumour that PA-Seg was trained and tested on."""

@@ -4,8 +4,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from nnunet_paseg import EXT_FOLDER, __version__, check, demo, evaluate, export, report
+from nnunet_paseg import EXT_FOLDER, __version__, report
+from nnunet_paseg.checking import check
+from nnunet_paseg.demo import demo
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.evaluation import evaluate
+from nnunet_paseg.nnunet import export
 
 # These modules load torch and nnU-Net inside their functions only, so that `paseg --help` stays instant.
 COMMANDS = (check, demo, evaluate, export, report)

@@ -10,13 +10,13 @@ import pytest
 import SimpleITK as sitk
 
 from nnunet_paseg.cli import main as paseg
-from nnunet_paseg.points import Grid
-from nnunet_paseg.script import run
+from nnunet_paseg.conversion.commands.common import run
+from nnunet_paseg.points.grid import Grid
 from tests.conftest import load_script, write_image
-from tests.point_formats import writers
-from tests.test_from_brats import brats
-from tests.test_from_decathlon import task
-from tests.test_from_vs import tcia, write_contours
+from tests.conversion.commands.test_brats import brats
+from tests.conversion.commands.test_decathlon import task
+from tests.conversion.commands.test_vs import tcia, write_contours
+from tests.points.formats import writers
 
 SHAPE = (12, 16, 20)
 VOXELS = np.array([[2, 8, 9], [9, 8, 9], [5, 3, 9], [5, 12, 9], [5, 8, 4], [5, 8, 15], [5, 8, 9]])

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnunet_paseg.files import read_array
-from nnunet_paseg.points import Grid, place_on_grid
-from nnunet_paseg.script import run
-from nnunet_paseg.seed_rules import SeedParameters
-from nnunet_paseg.seeds import expand_points
-from nnunet_paseg.simulate import simulate_points
+from nnunet_paseg.conversion.commands.common import run
+from nnunet_paseg.io.files import read_array
+from nnunet_paseg.points.grid import Grid
+from nnunet_paseg.points.instance import place_on_grid
+from nnunet_paseg.points.simulate import simulate_points
+from nnunet_paseg.seeds.expand import expand_points
+from nnunet_paseg.seeds.rules import SeedParameters
 from tests.conftest import load_script
 
 DATA = os.environ.get("PASEG_TEST_DATA")

@@ -20,7 +20,7 @@ from benchmarks.accuracy.run import BenchmarkWorkspace, run_cell
 from benchmarks.accuracy.scores import Score, keep, read
 from benchmarks.accuracy.tables import page
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.files import moved_into_place
+from nnunet_paseg.io.files import moved_into_place
 
 
 def write_results(scores: Sequence[Score], output: Path) -> None:

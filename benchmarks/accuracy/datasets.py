@@ -9,10 +9,10 @@ from pathlib import Path
 from benchmarks.accuracy.budget import drawn, folds
 from benchmarks.accuracy.cells import PRESETS, Cell
 from benchmarks.accuracy.grid import LABELS, METHODS, TASKS, Task
-from nnunet_paseg.dense_source import choose
+from nnunet_paseg.conversion.dense import choose
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.files import moved_into_place, write_json
-from nnunet_paseg.workspace import Workspace
+from nnunet_paseg.io.files import moved_into_place, write_json
+from nnunet_paseg.nnunet.workspace import Workspace
 
 SCRIPT = Path(__file__).resolve().parents[2] / "dataset_conversion" / "from_dense_dataset.py"
 

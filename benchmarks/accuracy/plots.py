@@ -15,7 +15,7 @@ from benchmarks.accuracy.budget import minutes
 from benchmarks.accuracy.grid import METHODS, TASKS
 from benchmarks.accuracy.scores import Score
 from benchmarks.accuracy.tables import PAPER, gap_closed
-from nnunet_paseg.files import moved_into_place
+from nnunet_paseg.io.files import moved_into_place
 
 # Okabe and Ito's palette: told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")

@@ -20,9 +20,9 @@ from benchmarks.accuracy.cells import Cell, cells
 from benchmarks.accuracy.grid import TASKS
 from benchmarks.accuracy.run import BenchmarkWorkspace, run_cell
 from benchmarks.accuracy.scores import Score, read
+from nnunet_paseg.demo.phantom import write_phantom_dataset
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.files import moved_into_place
-from nnunet_paseg.phantom import write_phantom_dataset
+from nnunet_paseg.io.files import moved_into_place
 
 TOLERANCES = {"hippocampus-2mm": 0.03, "phantom": 0.1}
 """In Dice. The phantoms' run has no seed, a tenth of the iterations and 12 test cases; the hippocampus's starts from

@@ -17,10 +17,10 @@ from benchmarks.accuracy.datasets import cases_in, prepare
 from benchmarks.accuracy.grid import METHODS, TASKS
 from benchmarks.accuracy.scores import Score, score_of
 from nnunet_paseg import __version__
-from nnunet_paseg.evaluate import evaluate_folder
-from nnunet_paseg.files import moved_into_place, write_json
-from nnunet_paseg.score_table import write_csv
-from nnunet_paseg.workspace import Workspace
+from nnunet_paseg.evaluation.evaluate import evaluate_folder
+from nnunet_paseg.evaluation.table import write_csv
+from nnunet_paseg.io.files import moved_into_place, write_json
+from nnunet_paseg.nnunet.workspace import Workspace
 
 HERE = Path(__file__).resolve().parent
 STAGE1 = ("PASegStage1Trainer", "PASegStage1AuxTrainer")

@@ -12,8 +12,8 @@ from statistics import fmean, pstdev
 from benchmarks.accuracy.cells import Cell
 from benchmarks.accuracy.grid import METHODS
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.files import moved_into_place
-from nnunet_paseg.score_table import Row, mean_scores
+from nnunet_paseg.evaluation.table import Row, mean_scores
+from nnunet_paseg.io.files import moved_into_place
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _order(score: Score) -> tuple[object, ...]:
 
 
 def read_cases(file: Path) -> dict[str, float]:
-    """Dice by case, over its classes, from a file of nnunet_paseg.score_table.write_csv; empty if it is not there."""
+    """Dice by case, over its classes, from a file that evaluation.table.write_csv wrote; empty if it is not there."""
     if not file.exists():
         return {}
     found: defaultdict[str, list[float]] = defaultdict(list)

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.files import check_output, moved_into_place
-from nnunet_paseg.metrics import PRESETS
+from nnunet_paseg.evaluation.metrics import PRESETS
+from nnunet_paseg.io.files import check_output, moved_into_place
 from nnunet_paseg.report.sources import Sources, single_labels
 
 TRAINING_PICTURES = 4
@@ -80,7 +80,7 @@ def write_report(
         output: HTML file.
         overwrite: replace it if it is there.
         pictures: number of cases that are drawn, the worst ones; all of them are in the table.
-        preset: definition of the distances, a key of `nnunet_paseg.metrics.PRESETS`.
+        preset: definition of the distances, a key of `nnunet_paseg.evaluation.metrics.PRESETS`.
         missing_as_empty: score a reference without a prediction as if nothing had been predicted.
         num_processes: processes that share the scoring.
         progress: show progress bars on stderr.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nnunet_paseg.errors import PasegError
 
 if TYPE_CHECKING:
-    from nnunet_paseg.points import Instance
+    from nnunet_paseg.points.instance import Instance
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class RawDataset:
         Raises:
             PasegError: the file cannot be read.
         """
-        from nnunet_paseg.point_formats.csv import read_csv
+        from nnunet_paseg.points.formats.csv import read_csv
 
         path = self.folder / "points" / f"{case}.csv"
         return read_csv(path) if path.is_file() else None

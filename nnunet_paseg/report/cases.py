@@ -11,12 +11,12 @@ import numpy as np
 import SimpleITK as sitk
 from tqdm import tqdm
 
-from nnunet_paseg.case_files import IMAGES, group_images, label_maps
-from nnunet_paseg.case_scores import Classes
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.evaluate import evaluate_folder
+from nnunet_paseg.evaluation.case_scores import Classes
+from nnunet_paseg.evaluation.evaluate import evaluate_folder
+from nnunet_paseg.evaluation.table import Row
+from nnunet_paseg.io.case_files import IMAGES, group_images, label_maps
 from nnunet_paseg.report.files import check_grid, read_labels
-from nnunet_paseg.score_table import Row
 
 
 @dataclass(frozen=True)

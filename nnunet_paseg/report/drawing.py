@@ -7,7 +7,7 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from nnunet_paseg.files import read_image
+from nnunet_paseg.io.files import read_image
 from nnunet_paseg.report.annotation import RawDataset
 from nnunet_paseg.report.cases import ReportCase
 from nnunet_paseg.report.files import check_grid, read_labels

@@ -8,8 +8,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.files import read_image
-from nnunet_paseg.points import Grid
+from nnunet_paseg.io.files import read_image
+from nnunet_paseg.points.grid import Grid
 
 
 def check_grid(labels: Path, image: Path) -> None:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from html import escape
 from urllib.parse import quote
 
-from nnunet_paseg.metrics import PRESETS
-from nnunet_paseg.panels import CLASS_COLOURS, IGNORE_RGBA, TRUTH_COLOUR
+from nnunet_paseg.evaluation.metrics import PRESETS
+from nnunet_paseg.evaluation.table import Row
+from nnunet_paseg.plotting.panels import CLASS_COLOURS, IGNORE_RGBA, TRUTH_COLOUR
 from nnunet_paseg.report.cases import ReportCase
 from nnunet_paseg.report.html import cell, document, figure, number, row_header, table, text_cell
 from nnunet_paseg.report.scores import Spread, spreads
 from nnunet_paseg.report.training import Training
-from nnunet_paseg.score_table import Row
 
 
 @dataclass(frozen=True)

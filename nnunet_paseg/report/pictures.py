@@ -14,8 +14,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import ndimage
 
-from nnunet_paseg.panels import FigureRow, MarkedPoints, Panel, View
-from nnunet_paseg.points import Grid, Instance
+from nnunet_paseg.plotting.panels import FigureRow, MarkedPoints, Panel, View
+from nnunet_paseg.points.grid import Grid
+from nnunet_paseg.points.instance import Instance
 
 PLANES = (("axial", (0, 1, 2)), ("coronal", (1, 0, 2)), ("sagittal", (2, 0, 1)))
 """Name of a plane, and the image's axes (z, y, x) in the order across it, its rows, its columns."""

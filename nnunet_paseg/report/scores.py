@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnunet_paseg.score_table import FOREGROUND, Row
+from nnunet_paseg.evaluation.table import FOREGROUND, Row
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_paseg import __version__
-from nnunet_paseg.case_scores import Classes
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.evaluate import find_classes
+from nnunet_paseg.evaluation.case_scores import Classes
+from nnunet_paseg.evaluation.evaluate import find_classes
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def _read(fold: Path) -> Training | None:
             return None
         pictures = [(caption, path.read_bytes()) for caption, path in (*drawn, *patches)]
         return Training(title, "There is no checkpoint: the pictures are those of the training.", pictures)
-    from nnunet_paseg.trainers.resume import read_checkpoint  # loads nnU-Net
+    from nnunet_paseg.trainers.checkpoints.resume import read_checkpoint  # loads nnU-Net
 
     history: dict[str, Any] = dict(read_checkpoint(str(files[0])).get("logging") or {})
     epochs = len(history.get("train_losses", ()))
@@ -79,7 +79,7 @@ def _warnings(history: Mapping[str, Sequence[Any]], finished: bool) -> list[str]
 
 def _draw(history: Mapping[str, Sequence[Any]]) -> list[tuple[str, bytes]]:
     """The curves of nnU-Net's logger and of this package's loss terms, as far as they were logged."""
-    from nnunet_paseg.trainers.progress import plot_terms
+    from nnunet_paseg.trainers.watch.progress import plot_terms
 
     with tempfile.TemporaryDirectory() as folder:
         stock, terms = Path(folder) / "stock.png", Path(folder) / "terms.png"

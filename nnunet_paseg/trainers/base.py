@@ -14,9 +14,12 @@ from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from nnunet_paseg.trainers import calibration, checks, padding, patches, progress, resume, selection
-from nnunet_paseg.trainers.checkpointing import CheckpointingTrainer, bare
+from nnunet_paseg.trainers import calibration, checks
+from nnunet_paseg.trainers.checkpoints import resume, selection
+from nnunet_paseg.trainers.checkpoints.checkpointing import CheckpointingTrainer, bare
+from nnunet_paseg.trainers.data import padding
 from nnunet_paseg.trainers.memory_layout import lay_out
+from nnunet_paseg.trainers.watch import patches, progress
 
 
 class PASegTrainer(CheckpointingTrainer):

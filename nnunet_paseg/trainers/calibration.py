@@ -2,7 +2,7 @@
 
 A network that has seen the middle of its targets, and background at some distance, draws the line somewhere between,
 seldom where the targets end on average. How large they probably are is known since the points were expanded
-(:mod:`nnunet_paseg.likely_volume`): for a single target only roughly, for many on average.
+(:mod:`nnunet_paseg.seeds.likely_volume`): for a single target only roughly, for many on average.
 """
 
 from __future__ import annotations

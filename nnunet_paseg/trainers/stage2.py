@@ -7,8 +7,10 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from nnunet_paseg.trainers import checks, cross_teaching, from_stage1, label_maps
-from nnunet_paseg.trainers.checkpointing import bare
+from nnunet_paseg.trainers import checks, cross_teaching
+from nnunet_paseg.trainers.checkpoints import from_stage1
+from nnunet_paseg.trainers.checkpoints.checkpointing import bare
+from nnunet_paseg.trainers.data import label_maps
 from nnunet_paseg.trainers.students import TwoStudentsTrainer
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.trainers.base import PASegTrainer
-from nnunet_paseg.trainers.checkpointing import bare
+from nnunet_paseg.trainers.checkpoints.checkpointing import bare
 from nnunet_paseg.trainers.stage1 import PASegStage1AuxTrainer
 
 

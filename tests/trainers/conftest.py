@@ -14,10 +14,10 @@ from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPre
 from nnunetv2.training.dataloading.nnunet_dataset import comp_blosc2_params, nnUNetDatasetBlosc2
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from nnunet_paseg.conversion import convert
-from nnunet_paseg.dataset import Case, DatasetPlan
-from nnunet_paseg.phantom import write_phantom_dataset
-from nnunet_paseg.workspace import Workspace
+from nnunet_paseg.conversion.convert import convert
+from nnunet_paseg.conversion.plan import Case, DatasetPlan
+from nnunet_paseg.demo.phantom import write_phantom_dataset
+from nnunet_paseg.nnunet.workspace import Workspace
 
 DATASET_ID, DATASET, PLANS = 902, "Dataset902_Tiny", "tinyPlans"
 

@@ -12,7 +12,7 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from nnunet_paseg.trainers import trainer_class
-from nnunet_paseg.trainers.checkpointing import bare
+from nnunet_paseg.trainers.checkpoints.checkpointing import bare
 
 
 def make_trainer(name, plans, dataset_json):

@@ -9,8 +9,8 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from nnunet_paseg.trainers import PASegStage1Trainer, PASegStage2Trainer, calibration
 from nnunet_paseg.trainers.calibration import LARGEST_SHIFT, Undecided, calibrate, predict, shifts, undecided
-from nnunet_paseg.trainers.checkpointing import bare
-from nnunet_paseg.trainers.resume import read_checkpoint
+from nnunet_paseg.trainers.checkpoints.checkpointing import bare
+from nnunet_paseg.trainers.checkpoints.resume import read_checkpoint
 
 
 def random_cases(seed, count=3, classes=3, voxels=4000, weight=1.0, missing=(500.0, 300.0)):

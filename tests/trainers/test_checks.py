@@ -8,7 +8,7 @@ from torch import nn
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PASegStage2Trainer
 from nnunet_paseg.trainers.checks import check_refreshes, check_seeds, check_weights
-from tests.trainers.test_padding import round_body
+from tests.trainers.data.test_padding import round_body
 
 LABELS = SimpleNamespace(foreground_labels=[1, 2], all_labels=[0, 1, 2])
 NAMES = {"background": 0, "tumour": 1, "vessel": 2, "ignore": 3}

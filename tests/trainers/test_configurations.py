@@ -11,7 +11,7 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PASegStage2Trainer
 from nnunet_paseg.trainers.architectures import RESIDUAL
 from tests.trainers.conftest import DATASET, PLANS
-from tests.trainers.test_padding import round_body
+from tests.trainers.data.test_padding import round_body
 from tests.trainers.test_stage1 import batch_of
 
 TRAINERS = [PASegStage1Trainer, PASegStage1AuxTrainer, PASegStage2Trainer]

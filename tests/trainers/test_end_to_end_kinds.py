@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from nnunet_paseg.conversion import convert
-from nnunet_paseg.dataset import Case, DatasetPlan
-from nnunet_paseg.files import read_array
-from nnunet_paseg.phantom import write_phantom_dataset
-from nnunet_paseg.point_formats.csv import write_csv
-from nnunet_paseg.trainers.resume import read_checkpoint
-from nnunet_paseg.workspace import Workspace
+from nnunet_paseg.conversion.convert import convert
+from nnunet_paseg.conversion.plan import Case, DatasetPlan
+from nnunet_paseg.demo.phantom import write_phantom_dataset
+from nnunet_paseg.io.files import read_array
+from nnunet_paseg.nnunet.workspace import Workspace
+from nnunet_paseg.points.formats.csv import write_csv
+from nnunet_paseg.trainers.checkpoints.resume import read_checkpoint
 
 pytestmark = pytest.mark.slow
 

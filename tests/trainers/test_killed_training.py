@@ -9,8 +9,8 @@ from nnunetv2.run.run_training import maybe_load_checkpoint
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PASegStage2Trainer
-from nnunet_paseg.trainers.resume import read_checkpoint
-from tests.trainers.test_resume import Killed, seed_everything
+from nnunet_paseg.trainers.checkpoints.resume import read_checkpoint
+from tests.trainers.checkpoints.test_resume import Killed, seed_everything
 
 EPOCHS = 4
 

@@ -9,7 +9,7 @@ from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
 from nnunet_paseg.cli import EXT_FOLDER
 from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PASegStage2Trainer, trainer_class
-from nnunet_paseg.trainers.from_stage1 import stage1_command
+from nnunet_paseg.trainers.checkpoints.from_stage1 import stage1_command
 from nnunet_paseg.trainers.variants import PAPER
 
 

@@ -5,10 +5,10 @@ from torch import nn
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.trainers import PASegStage1Trainer, PASegStage2Trainer
-from nnunet_paseg.trainers.resume import read_checkpoint
+from nnunet_paseg.trainers.checkpoints.resume import read_checkpoint
 from nnunet_paseg.trainers.weight_average import WeightAverage
+from tests.trainers.checkpoints.test_resume import Killed, seed_everything
 from tests.trainers.test_killed_training import assert_equal, final, kill_in_the_middle_of_epoch
-from tests.trainers.test_resume import Killed, seed_everything
 from tests.trainers.test_stage1 import batch_of
 
 

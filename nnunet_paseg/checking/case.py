@@ -1,0 +1,181 @@
+"""What can be wrong with the image and the points of one case, found before anything is converted."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import numpy.typing as npt
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.io.case_files import CaseFiles
+from nnunet_paseg.io.files import read_array
+from nnunet_paseg.points.formats import read_points
+from nnunet_paseg.points.grid import Grid
+from nnunet_paseg.points.instance import Instance, VoxelInstance, place_on_grid
+
+MIN_FLATNESS = 0.1
+"""Boxes whose shortest side is a smaller part of the longest (in mm) are flat: a point is on the wrong side."""
+MAX_COVERAGE = 0.8
+"""Boxes that hold a larger part of the image leave next to no certain background."""
+
+
+@dataclass
+class CaseReport:
+    """What was found in one case.
+
+    Attributes:
+        case: its identifier.
+        shape: (z, y, x) voxels, None if no image could be read.
+        spacing_mm: (z, y, x) voxel size.
+        targets: number of targets by class.
+        problems: messages, each with its remedy.
+        instances: the targets that could be placed.
+        swapped: the targets with LPS and RAS exchanged, if that mends them.
+        digest: of the first channel's voxels.
+    """
+
+    case: str
+    shape: tuple[int, ...] | None = None
+    spacing_mm: tuple[float, ...] | None = None
+    targets: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    instances: list[Instance] = field(default_factory=list)
+    swapped: list[Instance] | None = None
+    digest: str = ""
+
+
+def check_case(files: CaseFiles, class_names: Sequence[str], *, channels: int) -> CaseReport:
+    """Look through one case.
+
+    Args:
+        files: the case's images and points.
+        class_names: the dataset's classes.
+        channels: image files that the case should have.
+    """
+    report = CaseReport(files.identifier)
+    grid = _check_images(files, channels, report)
+    try:
+        path = files.point_file()
+    except PasegError as error:
+        report.problems.append(str(error))
+        return report
+    if grid is not None:
+        _check_points(path, grid, class_names, report)
+    return report
+
+
+def _check_images(files: CaseFiles, channels: int, report: CaseReport) -> Grid | None:
+    """Look at every channel; the grid of the first, if it can be read."""
+    if not files.images:
+        report.problems.append(
+            f"there is no image for {', '.join(path.name for path in files.points)}: call it "
+            f"{files.identifier}.nii.gz, or the points after the image"
+        )
+        return None
+    if len(files.images) != channels:
+        names = ", ".join(path.name for path in files.images)
+        report.problems.append(f"{len(files.images)} image files ({names}) for {channels} channels: add or remove some")
+    grids = []
+    for path in files.images:
+        try:
+            grids.append(Grid.from_file(path))
+            values = read_voxels(path)
+        except PasegError as error:
+            report.problems.append(str(error))
+            continue
+        if not np.isfinite(values).all():
+            report.problems.append(
+                f"{path} holds {int((~np.isfinite(values)).sum())} NaN or infinite voxels: repair it"
+            )
+        elif values.min() == values.max():
+            report.problems.append(f"{path} is {values.min():g} everywhere: export the image again")
+        if path == files.images[0]:
+            report.digest = _digest(values)
+        if not grids[-1].same_as(grids[0]):
+            report.problems.append(f"{path} and {files.images[0]} are on different grids: resample them to one")
+    if not grids:
+        return None
+    report.shape, report.spacing_mm = grids[0].shape, grids[0].spacing_mm
+    return grids[0]
+
+
+def read_voxels(path: Path) -> npt.NDArray[Any]:
+    """Voxels as the file holds them, in any order of axes.
+
+    NIfTI files are read by nibabel: SimpleITK reads NaN as 0 and what is missing of a truncated file as 0, in silence.
+
+    Raises:
+        PasegError: the file is truncated or damaged.
+    """
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        return read_array(path)
+    try:
+        image: Any = nibabel.load(path)
+        return np.asarray(image.dataobj.get_unscaled())
+    except (OSError, EOFError, ValueError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
+        reason = str(error).splitlines()[0]
+        raise PasegError(f"{path} is truncated or damaged ({reason}): copy or export it again.") from error
+
+
+def _digest(values: npt.NDArray[Any]) -> str:
+    digest = hashlib.sha256(f"{values.shape}{values.dtype}".encode())
+    digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
+def _check_points(path: Path, grid: Grid, class_names: Sequence[str], report: CaseReport) -> None:
+    labels = {name: label for label, name in enumerate(class_names, start=1)}
+    instances, placed, problems = _place(path, grid, labels, report.case)
+    if problems:
+        swapped, _, remaining = _place(path, grid, labels, report.case, swap_lps_ras=True)
+        if swapped and not remaining:
+            report.swapped = swapped
+            problems = [
+                f"{path}: LPS and RAS are swapped; with the signs of x and y changed, all points fit: --fix-lps"
+            ]
+    report.problems += problems
+    report.instances = instances
+    report.targets = Counter(instance.class_name for instance in instances)
+    for instance, voxels in zip(instances, placed, strict=True):
+        report.problems += _implausible(path, instance, voxels, grid)
+
+
+def _place(
+    path: Path, grid: Grid, labels: dict[str, int], case: str, *, swap_lps_ras: bool = False
+) -> tuple[list[Instance], list[VoxelInstance], list[str]]:
+    """The targets that can be placed on the grid, and why others cannot."""
+    try:
+        found = read_points(path, grid, list(labels), case=case, swap_lps_ras=swap_lps_ras)
+    except PasegError as error:
+        return [], [], [str(error)]
+    instances, placed, problems = [], [], []
+    for instance in found:
+        try:
+            placed.append(place_on_grid(instance, grid, labels))
+            instances.append(instance)
+        except PasegError as error:
+            problems.append(f"{path}: {error}")
+    return instances, placed, problems
+
+
+def _implausible(path: Path, instance: Instance, voxels: VoxelInstance, grid: Grid) -> list[str]:
+    sides = np.array([side.stop - side.start for side in voxels.box])
+    extended = np.array(grid.shape) > 1
+    sides_mm = (sides * grid.spacing_mm)[extended]
+    size = " x ".join(f"{side:.1f}" for side in sides * grid.spacing_mm)
+    who = f"{path}: the box of an instance of class '{instance.class_name}'"
+    problems = []
+    if sides_mm.min() < MIN_FLATNESS * sides_mm.max():
+        problems.append(f"{who} is flat, {size} mm (z, y, x): is a point on the wrong side of the target?")
+    covered = float(sides.prod() / np.prod(grid.shape))
+    if covered > MAX_COVERAGE:
+        problems.append(f"{who} covers {covered:.0%} of the image: do its points belong to this image?")
+    return problems

@@ -1,0 +1,195 @@
+"""Contact sheets: three slices through the foreground points of every target, with its box and all its points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.io.files import moved_into_place
+from nnunet_paseg.plotting.panels import BACKGROUND_COLOUR, CLASS_COLOURS
+from nnunet_paseg.points.grid import FloatArray, Grid
+from nnunet_paseg.points.instance import Instance, place_on_grid
+
+PANEL_INCHES = 1.6
+BLOCKS, ROWS = 2, 12
+MAX_POINTS = 3
+"""Foreground points of one target that get slices of their own."""
+MIN_SHOWN_MM = 40.0
+SUFFIXES = tuple(f".{name}" for name in FigureCanvasAgg.get_supported_filetypes())
+"""Of the pictures that matplotlib writes."""
+PLANES = (("axial", 0, 1, 2), ("coronal", 1, 0, 2), ("sagittal", 2, 0, 1))
+"""Name of a plane, the axis (z, y, x) across it, and those of its rows and columns."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One slice, cut around the target; everything in millimetres (row, column) from the image's first voxel.
+
+    Attributes:
+        title: plane and slice.
+        pixels: (rows, columns) intensities.
+        extent: left, right, bottom, top of the pixels.
+        window: intensities drawn black and white.
+        box: top left corner and size of the target's box.
+        points: (n, 2) positions.
+        kinds: (n, 2) of each point: whether it is foreground, and whether it lies on the slice.
+    """
+
+    title: str
+    pixels: npt.NDArray[Any]
+    extent: tuple[float, float, float, float]
+    window: tuple[float, float]
+    box: tuple[float, float, float, float]
+    points: FloatArray
+    kinds: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Block:
+    """The three views through one foreground point; the label chooses the colour."""
+
+    title: str
+    label: int
+    views: tuple[View, ...]
+
+
+def cut_blocks(case: str, image: sitk.Image, instances: Sequence[Instance], class_names: Sequence[str]) -> list[Block]:
+    """Views of every target of a case, in the patient's axes whatever those of the scan were.
+
+    Args:
+        case: its identifier, for the titles.
+        image: 3D image.
+        instances: targets that lie on the image's grid.
+        class_names: the dataset's classes.
+    """
+    upright = sitk.DICOMOrient(image, "LPS")
+    grid, array = Grid.from_image(upright), sitk.GetArrayViewFromImage(upright)
+    labels = {name: label for label, name in enumerate(class_names, start=1)}
+    blocks = []
+    for number, instance in enumerate(instances, start=1):
+        placed = place_on_grid(instance, grid, labels)
+        box = np.array([[side.start, side.stop] for side in placed.box], dtype=float)
+        points = grid.to_indices(np.concatenate([instance.foreground, instance.background]))
+        is_foreground = np.arange(len(points)) < len(instance.foreground)
+        for centre in placed.foreground[:MAX_POINTS]:
+            views = tuple(_cut(array, grid, centre, box, points, is_foreground, *plane) for plane in PLANES)
+            blocks.append(Block(f"{case}: {instance.class_name} {number}", placed.label, views))
+    return blocks
+
+
+def _cut(
+    array: npt.NDArray[Any],
+    grid: Grid,
+    centre: npt.NDArray[np.int64],
+    box: FloatArray,
+    points: FloatArray,
+    is_foreground: npt.NDArray[np.bool_],
+    name: str,
+    across: int,
+    row: int,
+    column: int,
+) -> View:
+    axes, spacing = [row, column], np.array(grid.spacing_mm)
+    size_mm = (box[:, 1] - box[:, 0]) * spacing
+    shown = np.maximum(2 * size_mm.max(), MIN_SHOWN_MM) / spacing
+    middle = box.mean(axis=1)
+    low = np.clip(np.floor(middle - shown / 2), 0, None).astype(int)
+    high = np.clip(np.ceil(middle + shown / 2), None, grid.shape).astype(int)
+    slices: list[Any] = [slice(a, b) for a, b in zip(low, high, strict=True)]
+    slices[across] = int(centre[across])
+    pixels = np.array(array[tuple(slices)], dtype=np.float32)
+    # Voxel i reaches from i - 1/2 to i + 1/2.
+    (top, left), (bottom, right) = (low[axes] - 0.5) * spacing[axes], (high[axes] - 0.5) * spacing[axes]
+    corner, sides = (box[axes, 0] - 0.5) * spacing[axes], size_mm[axes]
+    window = np.nanpercentile(np.where(np.isfinite(pixels), pixels, np.nan), (0.5, 99.5))
+    on_slice = np.rint(points[:, across]) == centre[across]
+    return View(
+        f"{name} {centre[across]}",
+        pixels,
+        (left, right, bottom, top),
+        (float(window[0]), float(window[1])),
+        (corner[0], corner[1], sides[0], sides[1]),
+        points[:, axes] * spacing[axes],
+        np.stack([is_foreground, on_slice], axis=1),
+    )
+
+
+def contact_sheet(blocks: Sequence[Block], path: Path) -> list[Path]:
+    """Draw and save all blocks, on as many pages as they need (``check.png``, ``check_2.png``, ...).
+
+    Returns:
+        The files; none if there is no block.
+
+    Raises:
+        PasegError: a file cannot be written.
+    """
+    files = []
+    for number, start in enumerate(range(0, len(blocks), BLOCKS * ROWS), start=1):
+        file = path if number == 1 else path.with_stem(f"{path.stem}_{number}")
+        figure = _draw(blocks[start : start + BLOCKS * ROWS])
+        try:
+            with moved_into_place(file) as temporary:
+                figure.savefig(temporary)
+        except (OSError, ValueError) as error:
+            raise PasegError(f"{file}: cannot be written ({error})") from error
+        files.append(file)
+    return files
+
+
+def _draw(blocks: Sequence[Block]) -> Figure:
+    columns = min(BLOCKS, len(blocks))
+    gap, head, foot = 0.05, 0.24, 0.3
+    block_width, block_height = len(PLANES) * (PANEL_INCHES + gap) + 0.15, PANEL_INCHES + head + gap
+    width, height = columns * block_width, -(-len(blocks) // columns) * block_height + foot
+    figure = Figure(figsize=(width, height), dpi=110, facecolor="white")
+    FigureCanvasAgg(figure)
+    for index, block in enumerate(blocks):
+        left, top = index % columns * block_width + 0.1, height - index // columns * block_height
+        figure.text(left / width, (top - 0.17) / height, block.title, fontsize=8)
+        for number, view in enumerate(block.views):
+            x, y = left + number * (PANEL_INCHES + gap), top - head - PANEL_INCHES
+            area = (x / width, y / height, PANEL_INCHES / width, PANEL_INCHES / height)
+            _draw_view(figure.add_axes(area), view, CLASS_COLOURS[(block.label - 1) % len(CLASS_COLOURS)])
+    note = "star: point inside; dot: point outside; hollow: on another slice; frame: where the target may be"
+    figure.text(0.1 / width, 0.09 / height, note, fontsize=7)
+    return figure
+
+
+def _draw_view(axes: Axes, view: View, colour: str) -> None:
+    left, right, bottom, top = view.extent
+    low, high = view.window
+    axes.imshow(view.pixels, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), extent=view.extent)
+    axes.add_patch(Rectangle(view.box[1::-1], view.box[3], view.box[2], fill=False, edgecolor=colour, linewidth=1.0))
+    # Foreground last: a point on another slice may lie over it.
+    for index in np.argsort(view.kinds[:, 0], kind="stable"):
+        (y, x), (is_foreground, on_slice) = view.points[index], view.kinds[index]
+        axes.plot(x, y, **_marker(colour if is_foreground else BACKGROUND_COLOUR, bool(is_foreground), bool(on_slice)))
+    middle_x, middle_y = (left + right) / 2, (top + bottom) / 2
+    half = max(right - left, bottom - top) / 2
+    # Rows run from anterior to posterior in axial slices, but from the feet up in the others.
+    rows = (middle_y + half, middle_y - half) if view.title.startswith("axial") else (middle_y - half, middle_y + half)
+    axes.set(xlim=(middle_x - half, middle_x + half), ylim=rows, xticks=[], yticks=[], facecolor="black")
+    text = axes.text(0.03, 0.03, view.title, transform=axes.transAxes, color="white", fontsize=6.5)
+    text.set_path_effects([patheffects.withStroke(linewidth=1.5, foreground="black")])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _marker(colour: str, is_foreground: bool, on_slice: bool) -> dict[str, Any]:
+    style: dict[str, Any] = {"marker": "*", "markersize": 9} if is_foreground else {"marker": "o", "markersize": 4}
+    if on_slice:
+        return {**style, "markerfacecolor": colour, "markeredgecolor": "black", "markeredgewidth": 0.5}
+    halo = [patheffects.withStroke(linewidth=1.8, foreground="black")]
+    return {**style, "markerfacecolor": "none", "markeredgecolor": colour, "markeredgewidth": 0.8, "path_effects": halo}

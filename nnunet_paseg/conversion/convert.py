@@ -1,0 +1,160 @@
+"""Cases to an nnU-Net raw dataset: parallel, resumable, and never in place of something that is there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from nnunet_paseg.conversion.case import convert_case
+from nnunet_paseg.conversion.describe import TOOL, describe
+from nnunet_paseg.conversion.plan import Case, DatasetPlan, check_cases
+from nnunet_paseg.conversion.record import is_done
+from nnunet_paseg.conversion.staging import Staging, move_to, tidy
+from nnunet_paseg.errors import PasegError
+
+
+def convert(
+    cases: Sequence[Case], plan: DatasetPlan, raw_folder: Path, *, num_processes: int = 4, overwrite: bool = False
+) -> Path:
+    """Write an nnU-Net raw dataset whose training labels come from points.
+
+    Everything is written to a hidden folder beside the dataset, which takes the dataset's name when it is complete:
+    an interrupted conversion that is started again keeps its finished cases, unless their files have changed.
+
+    Args:
+        cases: training and test cases.
+        plan: names, classes and seed parameters.
+        raw_folder: usually ``$nnUNet_raw``.
+        num_processes: cases converted at the same time.
+        overwrite: replace a dataset of that name.
+
+    Returns:
+        The dataset's folder.
+
+    Raises:
+        PasegError: the dataset exists, or a case cannot be converted; what was there before stays as it was.
+    """
+    target = _free_target(plan, raw_folder, overwrite)
+    check_cases(cases, plan)
+    staging = Staging(raw_folder, plan.name, _fingerprint(cases, plan))
+    staging.remove_others()
+    folder = staging.take_over()
+    if folder is None:
+        staging.open()
+        _convert_cases(cases, plan, staging.folder, num_processes)
+        folder = staging.take()
+    if folder is None:
+        raise PasegError(f"Another process is converting to {target}: wait for it.")
+    _complete(folder, cases, plan, target)
+    return target
+
+
+def convert_part(
+    cases: Sequence[Case],
+    plan: DatasetPlan,
+    raw_folder: Path,
+    *,
+    part_id: int,
+    num_parts: int,
+    num_processes: int = 4,
+    overwrite: bool = False,
+) -> Path | None:
+    """Convert one part of the cases, beside other processes or machines that convert the others.
+
+    Args:
+        cases: all training and test cases, the same in every part.
+        plan: names, classes and seed parameters, the same in every part.
+        raw_folder: usually ``$nnUNet_raw``; one folder for all parts.
+        part_id: this part, from 0.
+        num_parts: how many there are.
+        num_processes: cases converted at the same time.
+        overwrite: replace a dataset of that name, once all parts are done.
+
+    Returns:
+        The dataset's folder if this part was the last; otherwise None. The parts that are done are kept, and
+        :func:`convert` completes what is missing.
+
+    Raises:
+        PasegError: as :func:`convert`, or a part that does not exist.
+    """
+    if not 0 <= part_id < num_parts:
+        raise PasegError(f"The parts are 0..{num_parts - 1}: there is no part {part_id}.")
+    target = _free_target(plan, raw_folder, overwrite)
+    check_cases(cases, plan)
+    staging = Staging(raw_folder, plan.name, _fingerprint(cases, plan))
+    if staging.taken():
+        return None
+    staging.open()
+    _convert_cases(cases[part_id::num_parts], plan, staging.folder, num_processes)
+    if not all(is_done(staging.folder, case) for case in cases):
+        return None
+    folder = staging.take()
+    if folder is None:
+        return None
+    _complete(folder, cases, plan, target)
+    return target
+
+
+def _free_target(plan: DatasetPlan, raw_folder: Path, overwrite: bool) -> Path:
+    target = raw_folder / plan.name
+    if target.exists() and not overwrite:
+        raise PasegError(f"{target} exists already: choose another dataset ID or name, or pass --overwrite.")
+    number, _, _ = plan.name.partition("_")
+    if others := sorted(other.name for other in raw_folder.glob(f"{number}_*") if other != target):
+        raise PasegError(
+            f"{raw_folder} holds {', '.join(others)} already, and nnU-Net finds datasets by their number: choose "
+            "another dataset ID."
+        )
+    return target
+
+
+def _convert_cases(cases: Sequence[Case], plan: DatasetPlan, folder: Path, num_processes: int) -> None:
+    todo = [case for case in cases if not is_done(folder, case)]
+    with tqdm(total=len(todo), desc=f"Converting to {plan.name}", unit="case") as progress:
+        for _ in _each(todo, plan, folder, num_processes):
+            progress.update()
+
+
+def _each(todo: Sequence[Case], plan: DatasetPlan, folder: Path, num_processes: int) -> Iterator[None]:
+    """Convert the cases, one step of the iteration as each is done."""
+    if num_processes <= 1:
+        for case in todo:
+            convert_case(case, plan, folder)
+            yield
+        return
+    # Spawned, since a process that has used torch's threads must not be forked.
+    with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        jobs = [pool.submit(convert_case, case, plan, folder) for case in todo]
+        try:
+            for job in as_completed(jobs):
+                yield job.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _fingerprint(cases: Sequence[Case], plan: DatasetPlan) -> str:
+    content = json.dumps([TOOL, [asdict(case) for case in cases], asdict(plan)], default=str, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _complete(folder: Path, cases: Sequence[Case], plan: DatasetPlan, target: Path) -> None:
+    """Describe the dataset and give it its name; may be stopped and started again at any point."""
+    if (folder / "records").exists():
+        describe(folder, cases, plan)
+        # Hidden in one step: records that are only partly deleted would look like cases that are not done.
+        (folder / "records").rename(folder / ".records")
+    tidy(folder)
+    move_to(folder, target)

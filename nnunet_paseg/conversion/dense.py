@@ -1,0 +1,142 @@
+"""Densely labelled data to a point-annotated dataset: what the scripts for public datasets share.
+
+Seven points are simulated for every training target. The masks of test cases are kept for scoring; those of training
+cases are used for nothing but the points, or for everything with ``--dense``, the full-supervision reference.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nnunet_paseg.conversion.commands.common import seed_parameters, write_dataset
+from nnunet_paseg.conversion.plan import Case, DatasetPlan
+from nnunet_paseg.conversion.sources import Source
+from nnunet_paseg.conversion.sources.splits import Part, assign, read_split
+from nnunet_paseg.errors import PasegError
+
+
+@dataclass(frozen=True)
+class DenseCase:
+    """A densely labelled case: its images, one a channel, and its mask."""
+
+    identifier: str
+    images: tuple[Path | Source, ...]
+    mask: Path | Source
+
+
+def add_dense_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of which cases train and test, and of what is made of their masks."""
+    group = parser.add_argument_group("cases and points")
+    group.add_argument("--num-train", type=int, help="training cases to draw (default: all that are not test cases)")
+    group.add_argument("--num-test", type=int, default=0, help="cases to keep for testing (default: 0)")
+    group.add_argument("--split-seed", type=int, help="seed of the draw (default: 0)")
+    group.add_argument(
+        "--split-csv", type=Path, help="file that says which cases are for training, validation and inference"
+    )
+    group.add_argument(
+        "--unlisted",
+        choices=("refuse", "skip", "training", "validation", "test"),
+        help="what to do with cases that the split does not list (default: refuse)",
+    )
+    group.add_argument("--point-seed", type=int, default=0, help="seed of the simulated points (default: 0)")
+    group.add_argument("--merge", metavar="NAME", help="merge all classes into one of this name")
+    group.add_argument("--dense", action="store_true", help="keep the dense masks: the full-supervision reference")
+    group.add_argument("--dense-validation", action="store_true", help="keep those of the split's validation cases")
+
+
+def choose(identifiers: Sequence[str], num_train: int | None, num_test: int, seed: int) -> tuple[set[str], set[str]]:
+    """Training and test cases, drawn without replacement.
+
+    Raises:
+        PasegError: there are not so many.
+    """
+    wanted = "any" if num_train is None else num_train
+    num_train = len(identifiers) - num_test if num_train is None else num_train
+    if num_train < 1 or num_test < 0 or num_train + num_test > len(identifiers):
+        raise PasegError(
+            f"{wanted} training and {num_test} test cases cannot be drawn from {len(identifiers)}: "
+            "correct --num-train and --num-test."
+        )
+    order = np.random.default_rng(seed).permutation(list(identifiers)).tolist()
+    return set(order[:num_train]), set(order[num_train : num_train + num_test])
+
+
+def convert_dense(
+    found: Sequence[DenseCase],
+    arguments: argparse.Namespace,
+    *,
+    name: str,
+    channel_names: Sequence[str],
+    classes: Mapping[str, Sequence[int]],
+    test_cases: Sequence[Case] = (),
+    crop: tuple[int, int, int] | None = None,
+) -> None:
+    """Convert as the command line says.
+
+    Args:
+        found: all labelled cases.
+        arguments: of :func:`add_dense_arguments` and of nnunet_paseg.conversion.commands.common.
+        name: the dataset's name, unless ``--name`` gives another.
+        channel_names: one name a channel.
+        classes: values in the masks of each class, which are labelled 1, 2, ... in this order.
+        test_cases: further cases that are for testing whatever the split.
+        crop: (z, y, x) voxels to keep around every mask.
+
+    Raises:
+        PasegError: options that do not go together, a split that does not fit, or a case that cannot be converted.
+    """
+    if arguments.merge:
+        classes = {arguments.merge: [value for values in classes.values() for value in values]}
+    _check_options(arguments)
+    parts = _parts([case.identifier for case in found], arguments)
+    if arguments.dense_validation and "validation" not in parts.values():
+        raise PasegError(f"{arguments.split_csv} lists no validation case: leave out --dense-validation.")
+    plan = DatasetPlan(
+        name=f"Dataset{arguments.dataset_id:03d}_{arguments.name or name}",
+        channel_names=tuple(channel_names),
+        class_names=tuple(classes),
+        mask_labels={value: label for label, values in enumerate(classes.values(), start=1) for value in values},
+        seeds=seed_parameters(arguments),
+        point_seed=arguments.point_seed,
+        validation=tuple(case for case, part in parts.items() if part == "validation"),
+        crop=crop,
+    )
+    cases = [_case(case, parts[case.identifier], arguments) for case in found if case.identifier in parts]
+    write_dataset([*cases, *test_cases], plan, arguments)
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Refuse options that would do nothing beside the others: whoever gives them expects something of them."""
+    if arguments.split_csv is None:
+        for option, value in (("--unlisted", arguments.unlisted), ("--dense-validation", arguments.dense_validation)):
+            if value:
+                raise PasegError(f"{option} is about a split that a file lists: give --split-csv, or leave it out.")
+    elif arguments.num_train is not None or arguments.num_test or arguments.split_seed is not None:
+        raise PasegError(
+            "--split-csv says which cases train and test: leave out --num-train, --num-test and --split-seed."
+        )
+    if arguments.dense and arguments.dense_validation:
+        raise PasegError("--dense keeps the masks of all cases: leave out --dense-validation.")
+
+
+def _case(case: DenseCase, part: Part, arguments: argparse.Namespace) -> Case:
+    if part == "test":
+        return Case(case.identifier, case.images, mask=case.mask, split="test")
+    dense = arguments.dense or (part == "validation" and arguments.dense_validation)
+    return Case(case.identifier, case.images, mask=case.mask, annotation="dense" if dense else "simulated")
+
+
+def _parts(identifiers: Sequence[str], arguments: argparse.Namespace) -> dict[str, Part]:
+    if arguments.split_csv is not None:
+        return assign(identifiers, read_split(arguments.split_csv), unlisted=arguments.unlisted or "refuse")
+    training, testing = choose(identifiers, arguments.num_train, arguments.num_test, arguments.split_seed or 0)
+    parts: dict[str, Part] = {}
+    for case in identifiers:
+        if case in training | testing:
+            parts[case] = "training" if case in training else "test"
+    return parts

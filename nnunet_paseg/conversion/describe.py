@@ -1,0 +1,74 @@
+"""The files that describe a dataset: nnU-Net's own, and the record of how it was made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nnunetv2.dataset_conversion.generate_dataset_json import generate_dataset_json
+from tqdm import tqdm
+
+import nnunet_paseg
+from nnunet_paseg.conversion.plan import Case, DatasetPlan
+from nnunet_paseg.conversion.record import record_file
+from nnunet_paseg.conversion.sources import as_source
+from nnunet_paseg.io.files import write_json
+
+TOOL = f"nnunet-paseg {nnunet_paseg.__version__}"
+
+
+def describe(folder: Path, cases: Sequence[Case], plan: DatasetPlan) -> None:
+    """Write dataset.json, splits_final.json and paseg.json from the plan and the records of all cases."""
+    training = [case for case in cases if case.split == "train"]
+    records = {case.identifier: json.loads(record_file(folder, case).read_text(encoding="utf-8")) for case in cases}
+    for identifier, record in records.items():
+        del record["made_of"]  # tells whether a case must be done again, and nothing of the dataset
+        if "warning" in record:
+            tqdm.write(f"Warning: case {identifier}: {record['warning']}.")
+    _write_dataset_json(folder, training, plan, records)
+    if plan.validation:
+        split = {
+            "train": [case.identifier for case in training if case.identifier not in plan.validation],
+            "val": [case.identifier for case in training if case.identifier in plan.validation],
+        }
+        # nnU-Net's planner copies it to the preprocessed dataset.
+        write_json([split], folder / "splits_final.json")
+    record = {
+        "tool": TOOL,
+        "seeds": asdict(plan.seeds),
+        "point_seed": plan.point_seed,
+        **({"crop": plan.crop} if plan.crop else {}),
+        "cases": records,
+    }
+    write_json(record, folder / "paseg.json")
+
+
+def _write_dataset_json(
+    folder: Path, training: Sequence[Case], plan: DatasetPlan, records: Mapping[str, dict[str, Any]]
+) -> None:
+    further: dict[str, Any] = {}
+    if plan.images == "reference":
+        further["dataset"] = {
+            case.identifier: {
+                "images": [str(as_source(image).place.resolve()) for image in case.images],
+                "label": f"labelsTr/{case.identifier}.nii.gz",
+            }
+            for case in training
+        }
+    volumes = {case.identifier: records[case.identifier].get("likely_volume_mm3") for case in training}
+    # For the trainers, which calibrate their decisions by them.
+    further["likely_volume_mm3"] = {case: volume for case, volume in volumes.items() if volume}
+    generate_dataset_json(
+        str(folder),
+        dict(enumerate(plan.channel_names)),
+        {"background": 0, **plan.labels, "ignore": plan.ignore_label},
+        len(training),
+        ".nii.gz",
+        dataset_name=plan.name,
+        license="that of the images",  # nnU-Net's own default texts are reproaches
+        converted_by=TOOL,
+        **further,
+    )

@@ -1,0 +1,133 @@
+"""What a dataset is to be made of: its cases, its classes and how their labels come about."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from nnunet_paseg.conversion.sources import Source, as_source
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.seeds.rules import SeedParameters
+
+ImageMode = Literal["copy", "link", "reference"]
+
+MOST_CLASSES = 254
+"""Labels are bytes, of which background and ignore take one each."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case of a dataset to be.
+
+    Attributes:
+        identifier: nnU-Net's case identifier.
+        images: one file (or other source of voxels) a channel, in the order of the channels.
+        points: point file, or a folder of them; None where points are simulated or the case is dense or unlabelled.
+        mask: dense label map; scores a test case, and trains or simulates for a training case.
+        annotation: what a training case teaches: its ``points``, points ``simulated`` from its mask, or its whole
+            ``dense`` mask.
+        split: ``train`` goes to imagesTr/labelsTr, ``test`` to imagesTs and, where there is a mask, labelsTs.
+    """
+
+    identifier: str
+    images: tuple[Path | Source, ...]
+    points: Path | None = None
+    mask: Path | Source | None = None
+    annotation: Literal["points", "simulated", "dense"] = "points"
+    split: Literal["train", "test"] = "train"
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """What a dataset will be called and how its labels are made.
+
+    Attributes:
+        name: nnU-Net's dataset name, ``DatasetXXX_Name``.
+        channel_names: one name a channel; nnU-Net normalises a channel called ``CT`` differently.
+        class_names: the K foreground classes; their labels are 1..K in this order, K+1 is ``ignore``.
+        mask_labels: value in the dense masks to label here (0..K); values that are not named are refused.
+        seeds: how points are expanded.
+        point_seed: seed of simulated points.
+        validation: training cases that validate; nnU-Net's fold 0 trains on all others.
+        crop: (z, y, x) voxels to keep around the bounding box of every case's mask; None keeps whole images.
+        images: ``copy`` image files, hard-``link`` them, or leave them where they are and ``reference`` them.
+
+    Raises:
+        PasegError: classes that cannot be told apart, or too many.
+    """
+
+    name: str
+    channel_names: tuple[str, ...]
+    class_names: tuple[str, ...]
+    mask_labels: Mapping[int, int] = field(default_factory=dict)
+    seeds: SeedParameters = field(default_factory=SeedParameters)
+    point_seed: int = 0
+    validation: tuple[str, ...] = ()
+    crop: tuple[int, int, int] | None = None
+    images: ImageMode = "copy"
+
+    def __post_init__(self) -> None:
+        if self.images not in get_args(ImageMode):
+            raise PasegError(f"Images can be {', '.join(get_args(ImageMode))}: got {self.images!r}.")
+        repeated = [name for name, count in Counter(self.class_names).items() if count > 1]
+        if wrong := [*repeated, *({"background", "ignore"} & set(self.class_names))]:
+            raise PasegError(
+                f"The classes {list(self.class_names)} need other names: {', '.join(wrong)} is there twice, or one of "
+                "nnU-Net's own labels (background, ignore)."
+            )
+        if not 1 <= len(self.class_names) <= MOST_CLASSES:
+            raise PasegError(f"A dataset has 1 to {MOST_CLASSES} classes, not {len(self.class_names)}.")
+
+    @property
+    def labels(self) -> dict[str, int]:
+        return {name: label for label, name in enumerate(self.class_names, start=1)}
+
+    @property
+    def ignore_label(self) -> int:
+        return len(self.class_names) + 1
+
+
+def check_cases(cases: Sequence[Case], plan: DatasetPlan) -> None:
+    """Refuse, before any work, cases that cannot become the planned dataset.
+
+    Raises:
+        PasegError: names that are not unique, no training case, files that are missing.
+    """
+    duplicates = sorted(name for name, count in Counter(case.identifier for case in cases).items() if count > 1)
+    if duplicates:
+        raise PasegError(f"Case identifiers must be unique; more than one case is called {duplicates[:5]}.")
+    training = {case.identifier for case in cases if case.split == "train"}
+    if not training - set(plan.validation):
+        raise PasegError(f"{plan.name} would have no training case.")
+    if unknown := sorted(set(plan.validation) - training):
+        raise PasegError(f"Validation cases must be among the training images; these are not: {unknown[:5]}.")
+    for case in cases:
+        _check_case(case, plan)
+
+
+def _check_case(case: Case, plan: DatasetPlan) -> None:
+    if len(case.images) != len(plan.channel_names):
+        raise PasegError(
+            f"Case {case.identifier} has {len(case.images)} image files for the {len(plan.channel_names)} "
+            f"channels {list(plan.channel_names)}."
+        )
+    voxels = [as_source(item) for item in (*case.images, case.mask) if item is not None]
+    for path in [*(source.place for source in voxels), *([case.points] if case.points else [])]:
+        if not path.exists():
+            raise PasegError(f"Case {case.identifier}: {path} is missing.")
+    if case.split == "train":
+        source = "points" if case.annotation == "points" else "mask"
+        if getattr(case, source) is None:
+            raise PasegError(f"Training case {case.identifier} is to learn from its {source}, but there is no file.")
+    if plan.crop and case.mask is None:
+        raise PasegError(f"Case {case.identifier} has no mask to crop around: convert whole images.")
+    if plan.images != "copy":
+        for image in case.images:
+            if plan.crop or not (isinstance(image, Path) and image.name.endswith(".nii.gz")):
+                raise PasegError(
+                    f"Case {case.identifier}: {as_source(image).place} is not used as it is, so a file must be "
+                    "written: pass --images copy."
+                )

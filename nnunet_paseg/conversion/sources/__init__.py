@@ -1,0 +1,5 @@
+"""What others' datasets hold: images in files, 4D files and DICOM series, masks as contours, published splits."""
+
+from nnunet_paseg.conversion.sources.images import Channel, ImageFile, InOneFile, Source, as_source, check_file
+
+__all__ = ["Channel", "ImageFile", "InOneFile", "Source", "as_source", "check_file"]

@@ -1,0 +1,198 @@
+"""``paseg demo``: from seven points per target to scores and a picture, on phantoms, with nnU-Net's own commands."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nnunet_paseg.errors import PasegError
+
+if TYPE_CHECKING:
+    from nnunet_paseg.nnunet.workspace import Workspace
+
+NUM_TRAIN, NUM_TEST, SHAPE, SPACING_MM = 24, 12, (16, 32, 32), (2.0, 1.0, 1.0)
+DATASET_ID, DATASET, PLANS, FOLD, FEATURES = 901, "Dataset901_Phantom", "demoPlans", 0, 8
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long every network trains; all methods get the same."""
+
+    epochs: int = 10
+    iterations: int = 50
+
+    @property
+    def suffix(self) -> str:
+        return f"_{self.epochs}epochs_{self.iterations}iterations"
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``paseg demo``."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="the whole way on phantoms, in eight to fifteen minutes on two CPU cores",
+        description="Make phantoms, simulate seven points per lesion, train both stages and the seeds-only baseline "
+        "with nnU-Net's own commands, predict, score and draw. Started again, it goes on where it was interrupted. "
+        "The folder holds everything: nnU-Net's three folders, logs, scores.json and the picture.",
+        epilog="example: paseg demo --output paseg_demo --device cuda",
+    )
+    parser.add_argument("-o", "--output", type=Path, default=Path("paseg_demo"), help="folder (default: %(default)s)")
+    parser.add_argument("--device", choices=("cpu", "cuda", "mps"), default="cpu", help="default: %(default)s")
+    parser.add_argument("--num-processes", type=int, default=min(2, os.cpu_count() or 1), help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=Budget.epochs, help="of every training (default: %(default)s)")
+    parser.add_argument(
+        "--iterations", type=int, default=Budget.iterations, help="training steps an epoch (default: %(default)s)"
+    )
+    parser.set_defaults(func=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from nnunet_paseg.nnunet.workspace import Workspace
+
+    workspace = Workspace(arguments.output.resolve(), arguments.num_processes, arguments.device)
+    run_demo(workspace, Budget(arguments.epochs, arguments.iterations))
+    return 0
+
+
+def run_demo(workspace: Workspace, budget: Budget) -> dict[str, float]:
+    """Run what is not done yet; the mean foreground Dice on the test phantoms of seeds, stage 1 and stage 2.
+
+    Raises:
+        PasegError: the folder holds a demo of another budget, or a command failed.
+    """
+    from nnunet_paseg.io.files import write_json
+
+    record = workspace.folder / "budget.txt"
+    if record.exists() and (other := record.read_text(encoding="utf-8")) != budget.suffix:
+        raise PasegError(f"{workspace.folder} holds a demo of another length ({other}): pass another --output.")
+    workspace.folder.mkdir(parents=True, exist_ok=True)
+    record.write_text(budget.suffix, encoding="utf-8")
+    convert_phantoms(workspace)
+    workspace.plan(DATASET_ID)
+    workspace.small_plans(DATASET, PLANS, features=FEATURES)
+    write_split(workspace)
+    trainers = {
+        "seeds": f"nnUNetTrainer{budget.suffix}",
+        "stage1": f"PASegStage1Trainer{budget.suffix}",
+        "auxiliary": f"PASegStage1AuxTrainer{budget.suffix}",
+        "stage2": f"PASegStage2Trainer{budget.suffix}",
+    }
+    titles = {
+        "seeds": "nnU-Net on the seeds alone, for comparison",
+        "stage1": "Stage 1, primary network",
+        "auxiliary": "Stage 1, auxiliary network",
+        "stage2": "Stage 2, both networks together",
+    }
+    for method, trainer in trainers.items():
+        print(f"\n{titles[method]}")
+        workspace.train(DATASET, trainer, plans=PLANS, fold=FOLD, epochs=budget.epochs)
+    print("\nPredictions for the test phantoms")
+    predictions = {
+        method: workspace.predict(
+            DATASET,
+            trainers[method],
+            workspace.folder / "predictions" / method,
+            plans=PLANS,
+            fold=FOLD,
+            mirroring=False,
+        )
+        for method in ("seeds", "stage1", "stage2")
+    }
+    scores = score(workspace, predictions)
+    write_json(scores, workspace.folder / "scores.json")
+    draw(workspace, predictions)
+    return scores
+
+
+def convert_phantoms(workspace: Workspace) -> None:
+    """Dense phantoms, and the point-annotated dataset made from them."""
+    from nnunet_paseg.conversion.convert import convert
+    from nnunet_paseg.conversion.plan import Case, DatasetPlan
+    from nnunet_paseg.demo.phantom import write_phantom_dataset
+    from nnunet_paseg.io.files import moved_into_place
+
+    dense = workspace.folder / "phantoms"
+    if not dense.exists():
+        print(f"Drawing {NUM_TRAIN} training and {NUM_TEST} test phantoms")
+        with moved_into_place(dense) as temporary:
+            write_phantom_dataset(
+                temporary, num_train=NUM_TRAIN, num_test=NUM_TEST, shape_zyx=SHAPE, spacing_mm=SPACING_MM
+            )
+    if (workspace.raw / DATASET).exists():
+        return
+    cases = []
+    for suffix, split in (("Tr", "train"), ("Ts", "test")):
+        for mask in sorted((dense / f"labels{suffix}").glob("*.nii.gz")):
+            identifier = mask.name.removesuffix(".nii.gz")
+            image = dense / f"images{suffix}" / f"{identifier}_0000.nii.gz"
+            cases.append(Case(identifier, (image,), mask=mask, annotation="simulated", split=split))  # type: ignore[arg-type]
+    workspace.raw.mkdir(parents=True, exist_ok=True)
+    convert(cases, DatasetPlan(DATASET, ("MRI",), ("lesion",)), workspace.raw, num_processes=1)
+
+
+def write_split(workspace: Workspace) -> None:
+    """All phantoms train, and nnU-Net's validation at the end of every training, a fifth of its time, takes one."""
+    from nnunet_paseg.io.files import write_json
+
+    labels = sorted((workspace.raw / DATASET / "labelsTr").glob("*.nii.gz"))
+    cases = [file.name.removesuffix(".nii.gz") for file in labels]
+    write_json([{"train": cases, "val": cases[:1]}], workspace.preprocessed / DATASET / "splits_final.json")
+
+
+def score(workspace: Workspace, predictions: dict[str, Path]) -> dict[str, float]:
+    """Print the table of all methods and return their mean foreground Dice."""
+    from nnunet_paseg.evaluation.evaluate import evaluate_folder
+    from nnunet_paseg.evaluation.table import mean_scores, write_csv
+
+    references = workspace.raw / DATASET / "labelsTs"
+    print(f"\n{'method':10} {'Dice':>6} {'ASSD mm':>8} {'HD95 mm':>8}   ({NUM_TEST} test phantoms)")
+    scores = {}
+    for method, folder in predictions.items():
+        rows = evaluate_folder(folder, references)
+        write_csv(rows, workspace.folder / f"scores_{method}.csv", preset="default")
+        mean = mean_scores(rows)[-1]
+        scores[method] = round(mean.dice, 4)
+        undefined = f"   distances undefined in {mean.undefined_distances} cases" if mean.undefined_distances else ""
+        print(f"{method:10} {mean.dice:6.3f} {mean.assd_mm:8.2f} {mean.hd95_mm:8.2f}{undefined}")
+    return scores
+
+
+def draw(workspace: Workspace, predictions: dict[str, Path], num_cases: int = 4) -> Path:
+    """Draw test phantoms: points, seeds, every method and the truth.
+
+    Points and seeds are those that an annotator would have made; no network has seen them.
+    """
+    import numpy as np
+
+    from nnunet_paseg.io.files import read_array
+    from nnunet_paseg.plotting.comparison import comparison_figure
+    from nnunet_paseg.plotting.panels import FigureRow, MarkedPoints, Panel
+    from nnunet_paseg.points.grid import Grid
+    from nnunet_paseg.points.instance import place_on_grid
+    from nnunet_paseg.points.simulate import simulate_points
+    from nnunet_paseg.seeds.expand import expand_points
+
+    raw, labels = workspace.raw / DATASET, {"lesion": 1}
+    rows = []
+    for file in sorted((raw / "labelsTs").glob("*.nii.gz"))[:num_cases]:
+        image_file = raw / "imagesTs" / file.name.replace(".nii.gz", "_0000.nii.gz")
+        image, truth, grid = read_array(image_file), read_array(file), Grid.from_file(image_file)
+        instances = simulate_points(truth, grid, labels, np.random.default_rng(0))
+        placed = [place_on_grid(instance, grid, labels) for instance in instances]
+        seeds = expand_points(image[None], placed, spacing_mm=grid.spacing_mm, num_classes=1)
+        inside = np.concatenate([grid.to_voxels(instance.foreground) for instance in instances])
+        outside = np.concatenate([grid.to_voxels(instance.background) for instance in instances])
+        points = MarkedPoints(
+            np.concatenate([inside, outside]).astype(float), np.repeat([1, 0], [len(inside), len(outside)])
+        )
+        results = [Panel(read_array(folder / file.name), with_dice=True) for folder in predictions.values()]
+        panels = [Panel(points=points), Panel(seeds, ignore_label=2), *results, Panel(truth)]
+        rows.append(FigureRow(file.name.removesuffix(".nii.gz"), image, grid.spacing_mm, panels, truth))
+    picture = workspace.folder / "demo.png"
+    columns = ["points", "expanded seeds", "seeds only", "stage 1", "stage 2", "truth"]
+    comparison_figure(rows, columns, picture, class_names=["lesion"])
+    print(f"\nScores: {workspace.folder / 'scores.json'}\nPicture: {picture}")
+    return picture

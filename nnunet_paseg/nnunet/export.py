@@ -1,0 +1,219 @@
+"""``paseg export``: a trained model as a zip that a stock nnU-Net installs and runs, without this package."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.io.files import check_output, moved_into_place, write_json
+
+STOCK_TRAINER = "nnUNetTrainer"
+AUXILIARY_SUFFIX = "Aux"
+"""Behind the name of the plans, so that both networks of stage 2 can be installed side by side."""
+# What nnU-Net's predictor reads; the optimizer and stage 2's other networks would only make the zip larger.
+NEEDED_KEYS = ("network_weights", "init_args", "inference_allowed_mirroring_axes", "current_epoch")
+# What nnU-Net's own export takes from a fold's folder besides the checkpoint.
+SUMMARY, PROGRESS = "validation/summary.json", "progress.png"
+UNVALIDATED = {"note": "Stage 2 validates its primary network; this is the auxiliary one, which was not validated."}
+
+Network = Literal["primary", "auxiliary"]
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``paseg export``."""
+    parser = subparsers.add_parser(
+        "export",
+        help="a model zip that runs in a stock nnU-Net",
+        description="Write a trained network as a model zip. Whoever gets it needs nnU-Net alone: "
+        "nnUNetv2_install_pretrained_model_from_zip installs it, and nnUNetv2_predict runs it as a model of "
+        "nnUNetTrainer. To average both networks of stage 2, export each, predict with each and --save_probabilities, "
+        "and pass both predictions to nnUNetv2_ensemble.",
+        epilog="example: paseg export -d 101 -f 0 -o tumor.zip",
+    )
+    parser.add_argument("-d", "--dataset", required=True, help="dataset number or name")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="zip file to write")
+    parser.add_argument("-tr", "--trainer", default="PASegStage2Trainer", help="default: %(default)s")
+    parser.add_argument("-c", "--configuration", default="3d_fullres", help="default: %(default)s")
+    parser.add_argument("-p", "--plans", default="nnUNetPlans", help="default: %(default)s")
+    parser.add_argument("-f", "--folds", nargs="+", default=["0", "1", "2", "3", "4"], help="default: 0 1 2 3 4")
+    parser.add_argument(
+        "--network",
+        choices=("primary", "auxiliary"),
+        default="primary",
+        help="of stage 2: the one that predicts here, or the other one (default: %(default)s)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the zip file if it is there")
+    parser.set_defaults(func=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.output.exists() and not arguments.overwrite:
+        raise PasegError(f"{arguments.output} exists already: choose another name, or pass --overwrite.")
+    check_output(arguments.output)
+    if "nnUNet_results" not in os.environ:
+        raise PasegError("Where is the trained model? Set the environment variable nnUNet_results.")
+    dataset = find_dataset(arguments.dataset)
+    folder = f"{arguments.trainer}__{arguments.plans}__{arguments.configuration}"
+    model = Path(os.environ["nnUNet_results"]) / dataset / folder
+    plans = export_model(model, arguments.output, arguments.folds, network=arguments.network)
+    print(
+        f"nnUNetv2_install_pretrained_model_from_zip {arguments.output}\n"
+        f"nnUNetv2_predict -i IN -o OUT -d {dataset} -c {arguments.configuration} -f {' '.join(arguments.folds)} "
+        f"-tr {STOCK_TRAINER} -p {plans}"
+    )
+    return 0
+
+
+def find_dataset(name: str) -> str:
+    """Whole name of a trained dataset, from its number or its whole name.
+
+    Raises:
+        PasegError: there is none, or more than one of that number; names those that there are.
+    """
+    results = Path(os.environ["nnUNet_results"])
+    there = sorted(path.name for path in results.glob("Dataset[0-9][0-9][0-9]_*") if path.is_dir())
+    found = [dataset for dataset in there if dataset == name or (name.isdecimal() and int(dataset[7:10]) == int(name))]
+    if len(found) != 1:
+        raise PasegError(
+            f"{name} is {len(found) or 'none'} of the datasets in {results}: give the number or the whole name of one. "
+            f"There are: {', '.join(there) or 'none'}."
+        )
+    return found[0]
+
+
+def export_model(model: Path, output: Path, folds: Sequence[str], *, network: Network = "primary") -> str:
+    """Write a trained model as a zip for a stock nnU-Net.
+
+    A network of the auxiliary architecture, that of stage 2 or of its stage 1, goes with plans that name this
+    architecture, and whose own name ends in ``Aux``.
+
+    Args:
+        model: ``nnUNet_results/DatasetXXX_Name/Trainer__Plans__configuration``.
+        output: zip file.
+        folds: to include, all of them trained and validated.
+        network: which one, of a model of stage 2.
+
+    Returns:
+        The name of the plans that the model is installed with.
+
+    Raises:
+        PasegError: a fold is not finished, or its network cannot run in a stock nnU-Net.
+    """
+    from nnunetv2.model_sharing.model_export import export_pretrained_model
+
+    trainer, _, configuration = model.name.split("__")
+    for fold in folds:
+        _check_fold(model, trainer, fold)
+    checkpoints = {fold: _read(model / f"fold_{fold}" / "checkpoint_final.pth", network) for fold in folds}
+    weights = [checkpoint["network_weights"] for checkpoint in checkpoints.values()]
+    plans = _plans_of(weights, model, configuration)
+    with tempfile.TemporaryDirectory() as temporary, _results_folder(temporary):
+        stock = Path(temporary) / model.parent.name / f"{STOCK_TRAINER}__{plans['plans_name']}__{configuration}"
+        stock.mkdir(parents=True)
+        write_json(plans, stock / "plans.json")
+        for name in ("dataset.json", "dataset_fingerprint.json"):
+            shutil.copyfile(model / name, stock / name)
+        for fold, checkpoint in checkpoints.items():
+            _write_fold(checkpoint, plans, model / f"fold_{fold}", stock / f"fold_{fold}")
+            if network == "auxiliary":
+                write_json(UNVALIDATED, stock / f"fold_{fold}" / "validation" / "summary.json")
+        with moved_into_place(output.resolve()) as file:
+            export_pretrained_model(
+                model.parent.name,
+                str(file),
+                (configuration,),
+                STOCK_TRAINER,
+                plans["plans_name"],
+                tuple(fold if fold == "all" else int(fold) for fold in folds),  # type: ignore[misc]
+            )
+    return str(plans["plans_name"])
+
+
+def _check_fold(model: Path, trainer: str, fold: str) -> None:
+    dataset, plans, configuration = model.parent.name, *model.name.split("__")[1:]
+    command = f"nnUNetv2_train {dataset} {configuration} {fold} -tr {trainer} -p {plans}"
+    final = model / f"fold_{fold}" / "checkpoint_final.pth"
+    if not final.is_file():
+        raise PasegError(f"Fold {fold} is not trained to its end, {final} is missing. Train it:\n    {command} --c")
+    if not (final.parent / SUMMARY).is_file():
+        raise PasegError(f"Fold {fold} is not validated, {final.parent / SUMMARY} is missing:\n    {command} --val")
+
+
+def _read(file: Path, network: Network) -> dict[str, Any]:
+    """What a stock nnU-Net needs of a checkpoint, with the weights of the network that is asked for."""
+    from nnunet_paseg.trainers.checkpoints.resume import read_checkpoint
+
+    checkpoint = read_checkpoint(str(file))
+    stock = {**{key: checkpoint[key] for key in NEEDED_KEYS}, "trainer_name": STOCK_TRAINER}
+    if network == "auxiliary":
+        if "auxiliary_weights" not in checkpoint.get("paseg", {}):
+            raise PasegError(f"{file} holds one network: leave out --network, which chooses among the two of stage 2.")
+        stock["network_weights"] = checkpoint["paseg"]["auxiliary_weights"]
+    return stock
+
+
+def _plans_of(weights: Sequence[Mapping[str, Any]], model: Path, configuration: str) -> dict[str, Any]:
+    """The model's plans, with the architecture that these weights are of, the same in all folds."""
+    from nnunet_paseg.trainers.architectures import auxiliary_plans, weight_shapes
+
+    plans: dict[str, Any] = json.loads((model / "plans.json").read_text(encoding="utf-8"))
+    dataset = json.loads((model / "dataset.json").read_text(encoding="utf-8"))
+    found = [{name: tuple(tensor.shape) for name, tensor in fold.items()} for fold in weights]
+    if all(shapes == weight_shapes(plans, configuration, dataset) for shapes in found):
+        return plans
+    plans = auxiliary_plans(plans, configuration, plans["plans_name"] + AUXILIARY_SUFFIX)
+    if all(shapes == weight_shapes(plans, configuration, dataset) for shapes in found):
+        return plans
+    raise PasegError(f"{model} holds a network of another architecture than its plans: a stock nnU-Net cannot run it.")
+
+
+def _write_fold(checkpoint: dict[str, Any], plans: dict[str, Any], source: Path, target: Path) -> None:
+    import torch
+
+    (target / "validation").mkdir(parents=True)
+    shutil.copyfile(source / SUMMARY, target / SUMMARY)
+    if (source / PROGRESS).is_file():
+        shutil.copyfile(source / PROGRESS, target / PROGRESS)
+    else:
+        _draw_progress(source / "checkpoint_final.pth", target)
+    init_args = {**checkpoint["init_args"], "plans": plans}
+    torch.save({**checkpoint, "init_args": init_args}, target / "checkpoint_final.pth")
+
+
+def _draw_progress(checkpoint: Path, folder: Path) -> None:
+    """Draw nnU-Net's progress.png, which its export will not do without, and which only a training epoch writes."""
+    from nnunetv2.training.logging.nnunet_logger import LocalLogger
+
+    from nnunet_paseg.trainers.checkpoints.resume import read_checkpoint
+
+    history = read_checkpoint(str(checkpoint)).get("logging")
+    if not history:
+        raise PasegError(
+            f"{checkpoint.with_name(PROGRESS)} is missing, and {checkpoint.name} holds no log to draw it from: copy "
+            "it from where the fold was trained."
+        )
+    logger = LocalLogger()
+    logger.load_checkpoint(history)
+    logger.plot_progress_png(str(folder))
+
+
+@contextmanager
+def _results_folder(folder: str) -> Iterator[None]:
+    """Let nnU-Net's export look for models in ``folder``."""
+    before = os.environ.get("nnUNet_results")
+    os.environ["nnUNet_results"] = folder
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["nnUNet_results"]
+        else:
+            os.environ["nnUNet_results"] = before

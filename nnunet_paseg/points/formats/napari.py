@@ -1,0 +1,62 @@
+"""napari's points layers, ``.csv``: voxel indices, in an axis order that the file does not say.
+
+napari shows an array as its reader gave it: ``ijk`` (x, y, z, as nibabel reads) or ``kji`` (z, y, x, as SimpleITK and
+scikit-image read). It is stated in the file's name, ``{case}.kji.csv``, or once for a whole folder in a file
+``axes.txt`` that holds the one word.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.points.formats.marks import Mark, Markings, point_at
+from nnunet_paseg.points.formats.text import coordinates, read_text, rows
+from nnunet_paseg.points.grid import Grid
+
+AXES = ("axis-0", "axis-1", "axis-2")
+ORDERS = ("ijk", "kji")
+ORDER_FILE = "axes.txt"
+NAME_COLUMNS = ("class", "label", "name")
+
+
+def read_napari(path: Path, grid: Grid) -> Markings:
+    """Points of a points layer; a column called label, class, name, instance or role names them.
+
+    Raises:
+        PasegError: a layer that is not 3D, an axis order that nobody stated, or a coordinate that is no number.
+    """
+    header, lines = rows(read_text(path))
+    if not set(AXES) <= set(header) or "axis-3" in header:
+        raise PasegError(f"{path} has the columns {header}; points of a 3D image have index,axis-0,axis-1,axis-2.")
+    order = _order(path)
+    markings = Markings(in_world=False)
+    for number, (_, row) in enumerate(lines, start=1):
+        where = point_at(path, number)
+        index = coordinates(row, AXES, where)
+        name = _name({column.lower(): value for column, value in row.items()})
+        position = grid.to_world(index if order == "kji" else index[::-1])[0]
+        markings.marks.append(Mark(position, name, "", where))
+    return markings
+
+
+def _name(row: dict[str, str]) -> str:
+    """The row's name in the words of the naming rule, where a target's number needs a word before it."""
+    name = " ".join(filter(None, (row.get(column) for column in NAME_COLUMNS)))
+    number = row.get("instance", "").removesuffix(".0")
+    return " ".join(filter(None, (name or ("points" if number else ""), number, row.get("role"))))
+
+
+def _order(path: Path) -> str:
+    stated = path.with_suffix("").suffix.lower().lstrip(".")
+    if stated in ORDERS:
+        return stated
+    if (file := path.with_name(ORDER_FILE)).is_file():
+        if (stated := read_text(file).strip().lower()) in ORDERS:
+            return stated
+        raise PasegError(f"{file} says '{stated}': it must hold one word, ijk or kji.")
+    raise PasegError(
+        f"{path} comes from napari, which does not say in which order it counts axes: put the word kji (arrays as "
+        f"z, y, x: SimpleITK, scikit-image) or ijk (x, y, z: nibabel) into {file}, or call the file "
+        f"{path.stem}.kji.csv or {path.stem}.ijk.csv."
+    )

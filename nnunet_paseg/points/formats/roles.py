@@ -1,0 +1,109 @@
+"""Which points of one target lie inside it, and which outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.points.formats.marks import Mark
+from nnunet_paseg.points.formats.naming import Words
+from nnunet_paseg.points.grid import FloatArray, Grid
+from nnunet_paseg.points.instance import Instance
+
+ROLE_HINT = "add 'fg' or 'bg' to the names of the points"
+OTHER_ROLE = {"foreground": "background", "background": "foreground"}
+
+
+@dataclass(frozen=True, eq=False)
+class Named:
+    """A point with what its own name says, and that of its list."""
+
+    mark: Mark
+    own: Words
+    whole: Words
+
+    def __str__(self) -> str:
+        return str(self.mark)
+
+    @property
+    def class_name(self) -> str | None:
+        return self.own.class_name or self.whole.class_name
+
+    @property
+    def number(self) -> int | None:
+        """A list's number counts targets of the list's class only."""
+        foreign = self.own.class_name is not None and self.whole.class_name not in (None, self.own.class_name)
+        return self.own.number if self.own.number is not None or foreign else self.whole.number
+
+    @property
+    def role(self) -> str | None:
+        return self.own.role or self.whole.role
+
+
+def instance_of(target: list[Named], class_name: str, grid: Grid) -> Instance:
+    """A target of its points.
+
+    Where no role is named, the point that the others enclose is the foreground; where one role is, the others have the
+    other one.
+
+    Raises:
+        PasegError: roles that cannot be told.
+    """
+    roles = {point.role for point in target if point.role}
+    if not roles:
+        enclosed = _enclosed(target, grid)
+        if len(enclosed) != 1:
+            found = "none" if not enclosed else f"{len(enclosed)} ({', '.join(str(target[i]) for i in enclosed)})"
+            raise PasegError(
+                f"{target[0]} to {target[-1]}: of these {len(target)} points of class '{class_name}' one should "
+                f"be enclosed by the others, the foreground point, but {found} is. Click one point inside the target "
+                f"and one just outside each of its six faces, or {ROLE_HINT}."
+            )
+        foreground, background = [target[enclosed[0]]], target[: enclosed[0]] + target[enclosed[0] + 1 :]
+    else:
+        default = OTHER_ROLE[roles.pop()] if len(roles) == 1 else None
+        foreground, background = by_role(target, default=default)
+    return Instance(class_name, positions_of(foreground), positions_of(background))
+
+
+def by_role(target: Sequence[Named], *, default: str | None) -> tuple[list[Named], list[Named]]:
+    """Foreground and background points; those without a role have the default's."""
+    sides: dict[str, list[Named]] = {"foreground": [], "background": []}
+    for point in target:
+        role = point.role or default
+        if role is None:
+            raise PasegError(f"{point} has no role, while others of its target are fg and bg: {ROLE_HINT}.")
+        sides[role].append(point)
+    return sides["foreground"], sides["background"]
+
+
+def _enclosed(target: Sequence[Named], grid: Grid) -> list[int]:
+    """Indices of the points between the others along every axis of the image."""
+    voxels = grid.to_voxels(positions_of(target))
+    last = np.asarray(grid.shape) - 1
+    strictly, at_border = [], []
+    for index, voxel in enumerate(voxels):
+        others = np.delete(voxels, index, axis=0)
+        if not len(others):
+            continue
+        low, high = others.min(axis=0), others.max(axis=0)
+        # The outermost point of a face is one, or another point than the one that was meant took its place.
+        if (((others == low).sum(axis=0) > 1) & (low > 0)).any() or (
+            ((others == high).sum(axis=0) > 1) & (high < last)
+        ).any():
+            continue
+        below, above = voxel > low, voxel < high
+        if (below & above).all():
+            strictly.append(index)
+        # A target at the image's border leaves no room for points outside it.
+        if ((below | (low == 0)) & (above | (high == last)) & (voxel >= low) & (voxel <= high)).all():
+            at_border.append(index)
+    return strictly or at_border
+
+
+def positions_of(target: Sequence[Named]) -> FloatArray:
+    """(n, 3) world LPS millimetres."""
+    return np.array([point.mark.position for point in target], dtype=np.float64).reshape(-1, 3)

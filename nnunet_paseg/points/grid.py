@@ -1,0 +1,96 @@
+"""The voxel grid of an image: the only place where world millimetres and voxel indices meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.io.files import read_header
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The voxel grid of an image: the only place where world millimetres and voxel indices meet.
+
+    Attributes:
+        shape: (z, y, x) number of voxels.
+        spacing_mm: (z, y, x) voxel size.
+        origin: (x, y, z) world LPS millimetres of the first voxel's centre.
+        direction: nine direction cosines, row by row, as SimpleITK gives them.
+    """
+
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    origin: tuple[float, float, float]
+    direction: tuple[float, ...]
+
+    @classmethod
+    def from_image(cls, image: sitk.Image | sitk.ImageFileReader) -> Grid:
+        """Grid of a SimpleITK image, or of a reader that has read a file's header."""
+        size, spacing = image.GetSize(), image.GetSpacing()
+        if len(size) != 3:
+            raise PasegError(
+                f"Expected a 3D image, got {len(size)} dimensions of size {size}: save each 3D volume as a file of its "
+                "own ({case}_0000.nii.gz, {case}_0001.nii.gz, ... for the channels of a case), and a 2D image as a "
+                "volume of one slice."
+            )
+        values = (
+            image.GetNumberOfComponentsPerPixel() if isinstance(image, sitk.Image) else image.GetNumberOfComponents()
+        )
+        if values != 1:
+            raise PasegError(
+                f"Expected one value a voxel, got {values}: save each channel as a file of its "
+                "own ({case}_0000.nii.gz, {case}_0001.nii.gz, ...)."
+            )
+        return cls(
+            shape=(size[2], size[1], size[0]),
+            spacing_mm=(spacing[2], spacing[1], spacing[0]),
+            origin=tuple(image.GetOrigin()),  # type: ignore[arg-type]
+            direction=tuple(image.GetDirection()),
+        )
+
+    @classmethod
+    def from_file(cls, path: Path) -> Grid:
+        """Grid of an image file; only the header is read.
+
+        Raises:
+            PasegError: the file is missing, no image, or not a single 3D volume.
+        """
+        header = read_header(path)
+        try:
+            return cls.from_image(header)
+        except PasegError as error:
+            raise PasegError(f"{path}: {error}") from error
+
+    def _index_to_world(self) -> FloatArray:
+        return np.asarray(self.direction, dtype=np.float64).reshape(3, 3) * np.asarray(self.spacing_mm[::-1])
+
+    def to_world(self, voxels: npt.ArrayLike) -> FloatArray:
+        """(n, 3) voxel indices (z, y, x) to world LPS millimetres (x, y, z)."""
+        xyz = np.asarray(voxels, dtype=np.float64).reshape(-1, 3)[:, ::-1]
+        return xyz @ self._index_to_world().T + np.asarray(self.origin)
+
+    def to_indices(self, points: npt.ArrayLike) -> FloatArray:
+        """(n, 3) world LPS millimetres (x, y, z) to continuous indices (z, y, x), whole numbers at voxel centres."""
+        offset = np.asarray(points, dtype=np.float64).reshape(-1, 3) - np.asarray(self.origin)
+        xyz = np.linalg.solve(self._index_to_world(), offset.T).T
+        return np.asarray(xyz[:, ::-1])
+
+    def to_voxels(self, points: npt.ArrayLike) -> IntArray:
+        """(n, 3) world LPS millimetres (x, y, z) to the nearest voxel's index (z, y, x); may lie outside the grid."""
+        return np.rint(self.to_indices(points)).astype(np.int64)
+
+    def same_as(self, other: Grid, *, tolerance_mm: float = 1e-2) -> bool:
+        """Whether both grids have the same voxels: equal shape, and corners that agree to ``tolerance_mm``."""
+        if self.shape != other.shape:
+            return False
+        corners = np.stack(np.meshgrid(*[(0, n - 1) for n in self.shape], indexing="ij"), -1).reshape(-1, 3)
+        return bool(np.abs(self.to_world(corners) - other.to_world(corners)).max() <= tolerance_mm)

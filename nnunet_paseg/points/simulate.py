@@ -1,0 +1,74 @@
+"""Seven points per instance from a dense mask, as an annotator would click them: for studies, tests, the demo."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from nnunet_paseg.points.grid import Grid
+from nnunet_paseg.points.instance import Instance
+
+MIN_VOXELS = 10
+"""Connected components smaller than this are specks of the mask, not targets that anyone would click."""
+
+
+def simulate_points(
+    mask: npt.NDArray[np.integer],
+    grid: Grid,
+    class_names: dict[str, int],
+    rng: np.random.Generator,
+    *,
+    margin: tuple[int, int] = (1, 3),
+    min_voxels: int = MIN_VOXELS,
+) -> list[Instance]:
+    """Seven points for every connected component of every class.
+
+    One point is the component's deepest interior voxel; six lie ``margin`` voxels outside the faces of its bounding
+    box, each beside a random voxel of the component's outermost plane (clipped at the image's border). In an image of a
+    single slice there are four of them.
+
+    Args:
+        mask: (z, y, x) dense label map.
+        grid: the mask's grid.
+        class_names: class name to label; background and ignore are left out by the caller.
+        rng: the source of all randomness.
+        margin: smallest and largest distance of a background point from its face, in voxels.
+        min_voxels: smaller components are skipped, unless a class has no other.
+
+    Returns:
+        One :class:`Instance` per component, classes in the order of their labels.
+    """
+    instances = []
+    neighbours = np.ones((3, 3, 3), dtype=bool)
+    for name, label in sorted(class_names.items(), key=lambda item: item[1]):
+        components, count = ndimage.label(mask == label, structure=neighbours)
+        sizes = np.bincount(components.ravel(), minlength=count + 1)[1:]
+        for index, box in enumerate(ndimage.find_objects(components), start=1):
+            if sizes[index - 1] < min(min_voxels, sizes.max()):
+                continue
+            foreground, background = _click(components[box] == index, box, grid, rng, margin)
+            instances.append(Instance(name, grid.to_world(foreground), grid.to_world(background)))
+    return instances
+
+
+def _click(
+    component: npt.NDArray[np.bool_],
+    box: tuple[slice, slice, slice],
+    grid: Grid,
+    rng: np.random.Generator,
+    margin: tuple[int, int],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    start = np.array([side.start for side in box])
+    axes = np.flatnonzero(np.asarray(grid.shape) > 1)
+    pad = np.isin(np.arange(3), axes).astype(int)
+    depth = ndimage.distance_transform_edt(np.pad(component, np.stack([pad, pad], 1)), sampling=grid.spacing_mm)
+    deepest = np.array(np.unravel_index(depth.argmax(), depth.shape)) - pad
+    background = []
+    for axis in axes:
+        for plane, sign in ((0, -1), (component.shape[axis] - 1, 1)):
+            candidates = np.argwhere(np.take(component, [plane], axis=axis))
+            voxel = start + rng.choice(candidates)
+            voxel[axis] = start[axis] + plane + sign * rng.integers(margin[0], margin[1] + 1)
+            background.append(np.clip(voxel, 0, np.asarray(grid.shape) - 1))
+    return (start + deepest)[None], np.stack(background)

@@ -1,0 +1,74 @@
+"""Windows: boxes of voxels cut out of a volume, and what remains true of its grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.points.grid import Grid
+from nnunet_paseg.points.instance import VoxelInstance
+
+Window = tuple[slice, slice, slice]
+
+
+def around(mask: npt.NDArray[Any], size: Sequence[int] | None, *, margin: int = 0) -> Window:
+    """A window around the bounding box of a mask's non-zero voxels.
+
+    Args:
+        mask: (z, y, x).
+        size: (z, y, x) voxels of the window; it is centred on the bounding box, moved into the volume where it would
+            stick out, and as large as the volume where that is smaller. None takes the bounding box itself.
+        margin: voxels to add on all sides of the bounding box, as far as the volume reaches.
+
+    Raises:
+        PasegError: the mask is empty.
+    """
+    if not mask.any():
+        raise PasegError("The mask is empty, so there is nothing to crop around: convert whole images.")
+    sides = []
+    for axis, length in enumerate(mask.shape):
+        others = tuple(other for other in range(3) if other != axis)
+        marked = np.flatnonzero(mask.any(axis=others))
+        first, last = int(marked[0]), int(marked[-1])
+        if size is None:
+            sides.append(slice(max(first - margin, 0), min(last + margin + 1, length)))
+        else:
+            start = max(0, min((first + last) // 2 - size[axis] // 2, length - size[axis]))
+            sides.append(slice(start, min(start + size[axis], length)))
+    return sides[0], sides[1], sides[2]
+
+
+def bounding_window(instances: Sequence[VoxelInstance]) -> Window | None:
+    """The window that holds the boxes of all instances; None if there are none."""
+    if not instances:
+        return None
+    sides = [
+        slice(min(side.start for side in of_axis), max(side.stop for side in of_axis))
+        for of_axis in zip(*(instance.box for instance in instances), strict=True)
+    ]
+    return sides[0], sides[1], sides[2]
+
+
+def crop_grid(grid: Grid, window: Window) -> Grid:
+    """The grid of a window."""
+    return replace(
+        grid,
+        shape=(
+            window[0].stop - window[0].start,
+            window[1].stop - window[1].start,
+            window[2].stop - window[2].start,
+        ),
+        origin=tuple(grid.to_world([side.start for side in window])[0].tolist()),  # type: ignore[arg-type]
+    )
+
+
+def crop_image(image: sitk.Image, window: Window) -> sitk.Image:
+    """The part of an image in a window; every voxel stays where it is in the world."""
+    z, y, x = window
+    return image[x.start : x.stop, y.start : y.stop, z.start : z.stop]

@@ -1,5 +1,0 @@
-"""What others' datasets hold: images in files, 4D files and DICOM series, masks as contours, published splits."""
-
-from nnunet_paseg.sources.images import Channel, ImageFile, InOneFile, Source, as_source, check_file
-
-__all__ = ["Channel", "ImageFile", "InOneFile", "Source", "as_source", "check_file"]

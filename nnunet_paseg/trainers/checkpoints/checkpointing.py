@@ -1,0 +1,162 @@
+"""A trainer that goes on where it was stopped, and whose checkpoints may hold an average of the weights."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch import distributed, nn
+from torch._dynamo import OptimizedModule
+from torch.nn.parallel import DistributedDataParallel
+
+from nnunet_paseg.trainers.checkpoints import resume, selection
+from nnunet_paseg.trainers.weight_average import WeightAverage
+
+
+def bare(network: nn.Module) -> nn.Module:
+    """The network inside its DDP and torch.compile wrappers."""
+    if isinstance(network, DistributedDataParallel):
+        network = network.module
+    return network._orig_mod if isinstance(network, OptimizedModule) else network
+
+
+class CheckpointingTrainer(nnUNetTrainer):
+    """nnU-Net's trainer with checkpoints that hold everything, and, if asked for, an average of the weights.
+
+    Attributes:
+        save_every: nnU-Net's own; epochs between two checkpoints to continue from. There is one after the first epoch
+            too, whatever it says.
+        ema_decay: None, or the decay of an exponential moving average of the weights, which predicts then.
+    """
+
+    # Set by nnU-Net, which declares no types.
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    lr_scheduler: Any
+    grad_scaler: Any
+    _best_ema: float | None
+    oversample_foreground_percent: float
+
+    ema_decay: float | None = None
+    HYPER_PARAMETERS: tuple[str, ...] = ()
+    """Names of the attributes that are printed to the log and stored in every checkpoint, beside ``ema_decay``."""
+
+    weight_average: WeightAverage | None = None
+    _restore_random_state: Callable[[], None] | None = None
+
+    def __init__(
+        self,
+        plans: dict[str, Any],
+        configuration: str,
+        fold: int | str,
+        dataset_json: dict[str, Any],
+        device: torch.device = torch.device("cuda"),  # noqa: B008 (nnU-Net reads this exact signature)
+    ) -> None:
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        self.save_every = 5
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        """The values of :attr:`HYPER_PARAMETERS`, and ``ema_decay``."""
+        return {name: getattr(self, name) for name in (*self.HYPER_PARAMETERS, "ema_decay")}
+
+    def on_train_start(self) -> None:
+        """Start as nnU-Net does, then continue the random numbers of the training that was stopped."""
+        super().on_train_start()
+        self.print_to_log_file(f"{type(self).__name__}:", self.hyper_parameters())
+        self.logger.update_config({"paseg": self.hyper_parameters()})
+        if self.current_epoch == 0 and self.local_rank == 0 and not self.disable_checkpointing:
+            for name in resume.put_aside(self.output_folder):
+                self.print_to_log_file(f"A checkpoint of an earlier training is now called {name}.")
+        if self.ema_decay is not None and self.weight_average is None:
+            self.weight_average = WeightAverage(bare(self.network), self.ema_decay)
+        # After the loaders, which draw from the same generators when they are made.
+        if self._restore_random_state is not None:
+            self._restore_random_state()
+
+    def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """nnU-Net's step, after which the average of the weights is updated if there is one."""
+        result: dict[str, Any] = super().train_step(batch)
+        if self.weight_average is not None:
+            self.weight_average.update(bare(self.network))
+        return result
+
+    def _swap_average(self) -> None:
+        if self.weight_average is not None:
+            self.weight_average.swap(bare(self.network))
+
+    def on_validation_epoch_start(self) -> None:
+        """Validate the average of the weights, if there is one: it is what a checkpoint predicts with."""
+        self._swap_average()
+        super().on_validation_epoch_start()
+
+    def on_validation_epoch_end(self, val_outputs: list[dict[str, Any]]) -> None:
+        super().on_validation_epoch_end(val_outputs)
+        self._swap_average()
+
+    def on_epoch_end(self) -> None:
+        """End the epoch as nnU-Net does; after the first one there is always a checkpoint to continue from."""
+        save_every = self.save_every
+        if self.current_epoch == 0:
+            self.save_every = 1
+        try:
+            super().on_epoch_end()
+        finally:
+            self.save_every = save_every
+
+    def perform_actual_validation(self, save_probabilities: bool = False) -> None:
+        self._swap_average()
+        try:
+            super().perform_actual_validation(save_probabilities)
+        finally:
+            self._swap_average()
+
+    def extra_checkpoint(self) -> dict[str, Any]:
+        """What a checkpoint holds beyond nnU-Net's own content."""
+        return {"hyper_parameters": self.hyper_parameters(), "random_state": resume.random_state(self.device)}
+
+    def load_extra_checkpoint(self, extra: dict[str, Any], file: str) -> None:
+        """Take up what :meth:`extra_checkpoint` stored; ``file`` is for messages."""
+        for name, value in extra.get("hyper_parameters", {}).items():
+            if name in self.hyper_parameters() and getattr(self, name) != value:
+                self.print_to_log_file(f"As in {file}, {name} = {value!r} instead of {getattr(self, name)!r}.")
+                setattr(self, name, value)
+        if self.ema_decay is not None and "trained_weights" in extra:
+            self.weight_average = WeightAverage.from_checkpoint(extra, bare(self.network), self.ema_decay)
+        # With several GPUs the state is that of the first one: the others would repeat its random numbers.
+        if "random_state" in extra and not self.is_ddp:
+            self._restore_random_state = partial(resume.set_random_state, extra["random_state"], self.device)
+
+    def save_checkpoint(self, filename: str) -> None:
+        """nnU-Net's checkpoint with ours under the key ``paseg``, in one file that is whole or not there."""
+        if self.local_rank != 0 or self.disable_checkpointing:
+            return
+        buffer = io.BytesIO()
+        super().save_checkpoint(buffer)  # type: ignore[arg-type]  # torch.save takes a file as well as a name
+        buffer.seek(0)
+        checkpoint = torch.load(buffer, map_location="cpu", weights_only=False)
+        checkpoint["paseg"] = self.extra_checkpoint()
+        if self.weight_average is not None:
+            self.weight_average.into_checkpoint(checkpoint)
+        resume.write_checkpoint(checkpoint, filename)
+
+    def load_checkpoint(self, filename_or_checkpoint: str) -> None:  # type: ignore[override]
+        """nnU-Net's state and ours.
+
+        Raises:
+            PasegError: the file is damaged, or a checkpoint_best that was never written.
+        """
+        if self.is_ddp:
+            distributed.barrier()  # with --val_best the first GPU may still be writing it
+        selection.check_best(filename_or_checkpoint, Path(filename_or_checkpoint).exists())
+        checkpoint = resume.read_checkpoint(filename_or_checkpoint)
+        super().load_checkpoint(filename_or_checkpoint)
+        self.load_extra_checkpoint(checkpoint.get("paseg", {}), filename_or_checkpoint)
+        # nnU-Net saves checkpoint_latest before it notes that the same epoch was the best.
+        scores = [score for score in self.logger.get_value("ema_fg_dice", step=None) if not math.isnan(score)]
+        self._best_ema = max(scores, default=self._best_ema)

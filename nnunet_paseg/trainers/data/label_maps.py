@@ -1,0 +1,196 @@
+"""Label maps of any origin as the first pseudo labels of stage 2, brought to nnU-Net's preprocessed grid.
+
+Stage 2 takes label maps for the training cases from folders of the raw dataset:
+
+    nnUNet_raw/Dataset123_Name/pseudoLabelsTr/            for both networks
+    nnUNet_raw/Dataset123_Name/pseudoLabelsTr_primary/    for the primary network only
+    nnUNet_raw/Dataset123_Name/pseudoLabelsTr_aux/        for the auxiliary network only
+
+named like the files in labelsTr, with the same classes; the ignore label says that nothing is known of a voxel.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import blosc2
+import numpy as np
+import numpy.typing as npt
+from acvl_utils.cropping_and_padding.bounding_boxes import bounding_box_to_slice
+from nnunetv2.configuration import default_num_processes
+from nnunetv2.paths import nnUNet_raw
+from nnunetv2.training.dataloading.nnunet_dataset import comp_blosc2_params
+from torch import distributed
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.io.files import moved_into_place
+from nnunet_paseg.trainers.sharing import share_of
+
+FOLDER = "pseudoLabelsTr"
+NETWORKS = ("primary", "aux")
+
+
+def find_folders(dataset_name: str) -> tuple[str | None, str | None]:
+    """Names of the folders for the primary and the auxiliary network; None where there is none."""
+    if not nnUNet_raw.is_set():
+        return None, None
+    raw = Path(nnUNet_raw) / dataset_name
+    primary, auxiliary = (
+        next((name for name in (f"{FOLDER}_{network}", FOLDER) if (raw / name).is_dir()), None) for network in NETWORKS
+    )
+    return primary, auxiliary
+
+
+def prepare(trainer: Any, folders: Sequence[str], dataset: Any) -> list[Path]:
+    """Bring the label maps of all training cases to the preprocessed grid; those that are there already are kept.
+
+    Several GPUs' processes share the cases.
+
+    Args:
+        trainer: of stage 2.
+        folders: names of folders in the raw dataset.
+        dataset: nnU-Net's, of the training cases.
+
+    Returns:
+        The folders of the preprocessed label maps.
+
+    Raises:
+        PasegError: a label map is missing, unreadable, on another grid than the image, or holds a value that is no
+            class; names the file.
+    """
+    made = []
+    for name in folders:
+        source = Path(nnUNet_raw) / trainer.plans_manager.dataset_name / name
+        target = Path(f"{trainer.preprocessed_dataset_folder}_{name}")
+        trainer.print_to_log_file(f"Bringing the label maps of {source} to {target}.")
+        target.mkdir(exist_ok=True)
+        _prepare_folder(trainer, source, target, dataset, share_of(trainer, dataset.identifiers))
+        made.append(target)
+    if trainer.is_ddp:
+        distributed.barrier()
+    return made
+
+
+def _prepare_folder(trainer: Any, source: Path, target: Path, dataset: Any, identifiers: Sequence[str]) -> None:
+    cases = []
+    for identifier in identifiers:
+        file, made = source / (identifier + trainer.dataset_json["file_ending"]), target / f"{identifier}.b2nd"
+        if not file.is_file():
+            raise PasegError(
+                f"{file} is missing: every training case of the fold needs a label map there. A case without one gets "
+                f"a map that is {trainer.label_manager.ignore_label} (ignore) everywhere."
+            )
+        _, labels, _, properties = dataset.load_case(identifier)
+        shape, state = tuple(labels.shape[1:]), file.stat()
+        facts = [state.st_mtime_ns, state.st_size, *shape]
+        if not made.exists() or _facts(made) != facts:
+            properties = {key: value for key, value in properties.items() if key != "class_locations"}
+            cases.append((file, made, properties, shape, facts))
+    patch = tuple(trainer.configuration_manager.patch_size)
+    with ThreadPoolExecutor(default_num_processes) as pool:
+        # Reading and resampling leave Python's lock; blosc2 is left to one thread.
+        label_maps = pool.map(lambda case: on_preprocessed_grid(trainer, case[0], *case[2:4]), cases)
+        for (_, made, _, _, facts), label_map in zip(cases, label_maps, strict=True):
+            blocks, chunks = comp_blosc2_params(label_map.shape, patch, label_map.itemsize)
+            with moved_into_place(made) as temporary:
+                array = blosc2.asarray(label_map, urlpath=str(temporary), mode="w", chunks=chunks, blocks=blocks)
+                store = array.schunk
+                store.vlmeta["facts"] = facts
+
+
+def _facts(made: Path) -> list[int]:
+    """What :func:`_prepare_folder` noted of the label map's source."""
+    array = blosc2.open(str(made), mode="r")
+    store = array.schunk  # the entries live no longer than this object
+    return list(store.vlmeta["facts"])
+
+
+def on_preprocessed_grid(
+    trainer: Any, file: Path, properties: dict[str, Any], shape: tuple[int, ...]
+) -> npt.NDArray[np.int16]:
+    """One label map as nnU-Net would preprocess it: read, transposed, cropped and resampled like the case's labels.
+
+    Args:
+        trainer: whose plans, configuration and labels hold.
+        file: the label map.
+        properties: of the preprocessed case.
+        shape: of the preprocessed case.
+
+    Returns:
+        Labels (1, *shape).
+
+    Raises:
+        PasegError: see :func:`prepare`.
+    """
+    plans, configuration = trainer.plans_manager, trainer.configuration_manager
+    try:
+        labels, found = plans.image_reader_writer_class().read_seg(str(file))
+    except Exception as error:  # every reader of nnU-Net has errors of its own
+        raise PasegError(f"Cannot read the label map {file} ({error}).") from error
+    labels = labels.transpose([0, *(axis + 1 for axis in plans.transpose_forward)])
+    wanted = {key: properties.get(key) for key in found}
+    if labels.shape[1:] != tuple(properties["shape_before_cropping"]) or not _same(found, wanted):
+        raise PasegError(
+            f"{file} is not on the grid of its image: {labels.shape[1:]} voxels, {found}; the image has "
+            f"{tuple(properties['shape_before_cropping'])} voxels, {wanted}. Resample it to the image."
+        )
+    allowed = [*trainer.label_manager.all_labels, trainer.label_manager.ignore_label]
+    values = np.unique(labels)
+    if strange := [float(value) for value in values if value not in allowed]:
+        raise PasegError(
+            f"{file} holds {', '.join(f'{value:g}' for value in strange[:5])}, which is no label of "
+            f"{plans.dataset_name}: {trainer.dataset_json['labels']}. Give the classes these numbers."
+        )
+    box = (slice(None), *bounding_box_to_slice(properties["bbox_used_for_cropping"]))
+    labels = labels[box]
+    spacing = [properties["spacing"][axis] for axis in plans.transpose_forward]
+    target = [*spacing[: len(spacing) - len(configuration.spacing)], *configuration.spacing]
+    resampled = configuration.resampling_fn_seg(labels, shape, spacing, target)
+    return np.ascontiguousarray(resampled, dtype=np.int16)
+
+
+def _same(first: Any, second: Any) -> bool:
+    """Whether all numbers in what a reader says of two files agree."""
+    a, b = list(_numbers(first)), list(_numbers(second))
+    return len(a) == len(b) and bool(np.allclose(a, b, rtol=1e-4, atol=1e-3))
+
+
+def _numbers(content: Any) -> Iterator[float]:
+    if isinstance(content, dict):
+        for key in sorted(content):
+            yield from _numbers(content[key])
+    elif content is not None and not isinstance(content, str):
+        yield from np.asarray(content, dtype=float).ravel().tolist()
+
+
+class StackedLabels:
+    """Label maps (1, z, y, x) of one case as channels of one; parts are read when they are indexed."""
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        self.layers = layers
+        self.shape: tuple[int, ...] = (len(layers), *layers[0].shape[1:])
+        self.dtype = np.dtype(np.int16)
+
+    def __getitem__(self, index: Any) -> npt.NDArray[np.int16]:
+        return np.concatenate([np.asarray(layer[index]) for layer in self.layers]).astype(np.int16)
+
+
+class DatasetWithMaps:
+    """A dataset whose labels have the preprocessed label maps of ``folders`` as further channels."""
+
+    def __init__(self, dataset: Any, folders: Sequence[Path]) -> None:
+        self.dataset = dataset
+        self.folders = folders
+        self.identifiers: list[str] = dataset.identifiers
+
+    def load_case(self, identifier: str) -> tuple[Any, StackedLabels, Any, dict[str, Any]]:
+        """Image, labels, labels of a previous stage, and properties."""
+        image, labels, previous, properties = self.dataset.load_case(identifier)
+        maps = [blosc2.open(os.path.join(folder, f"{identifier}.b2nd"), mode="r") for folder in self.folders]
+        return image, StackedLabels([labels, *maps]), previous, properties
+
+    __getitem__ = load_case

@@ -1,0 +1,145 @@
+"""dataset_conversion/from_folder.py: any point format to an nnU-Net dataset."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from nnunet_paseg.conversion.commands.common import run
+from nnunet_paseg.io.files import read_array
+from nnunet_paseg.points.grid import Grid
+from tests.conftest import load_script, write_image
+from tests.points.formats import writers
+
+SHAPE = (12, 16, 20)
+VOXELS = np.array([[2, 8, 9], [9, 8, 9], [5, 3, 9], [5, 12, 9], [5, 8, 4], [5, 8, 15], [5, 8, 9]])
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """Four cases of two channels, each marked in another format, and a test case with its mask."""
+    rng = np.random.default_rng(0)
+    for folder, cases in {"images": "abcd", "test": "e"}.items():
+        for case in cases:
+            for channel in range(2):
+                values = rng.normal(100, 5, SHAPE).astype(np.float32)
+                write_image(values, tmp_path / folder / f"{case}_{channel:04d}.nii.gz")
+    mask = np.zeros(SHAPE, dtype=np.uint8)
+    mask[3:9, 4:12, 5:15] = 2
+    write_image(mask, tmp_path / "masks" / "e.nii.gz")
+    points = tmp_path / "points"
+    (points / "d").mkdir(parents=True)
+    world = Grid.from_file(tmp_path / "images" / "a_0000.nii.gz").to_world(VOXELS)
+    names = ["edema", *[f"F-{n}" for n in range(2, 8)]]
+    writers.save_markups(points / "a.mrk.json", writers.point_list(world, names, system="RAS"))
+    writers.save_fcsv(points / "b.fcsv", world, names)
+    writers.save_table(
+        points / "c.kji.csv",
+        ["index", "axis-0", "axis-1", "axis-2", "label"],
+        [[n, *voxel, "edema"] for n, voxel in enumerate(VOXELS)],
+    )
+    writers.save_markups(points / "d" / "R.mrk.json", writers.roi(world[6] + [0.5, -0.5, 1.0], [10.5, 8.5, 13.5]))
+    writers.save_markups(points / "d" / "edema.mrk.json", writers.point_list(world[6:]))
+    return tmp_path
+
+
+def convert(folder, *options, classes=("tumor", "edema")):
+    script = load_script("from_folder")
+    arguments = [str(folder / "images"), str(folder / "points"), "9", "--raw", str(folder / "raw")]
+    fixed = ["--num-processes", "1", "--classes", *classes]
+    return run(script.main, script.build_parser(), [*arguments, *fixed, *options])
+
+
+def test_every_format_gives_the_same_labels(sources):
+    tests = ["--test-images", str(sources / "test"), "--test-masks", str(sources / "masks")]
+    assert convert(sources, "--name", "Brain", "--seeds", "paper", "--channel-names", "T1", "T2", *tests) == 0
+    assert sorted(path.name for path in (sources / "raw").iterdir()) == ["Dataset009_Brain"]
+    folder = sources / "raw" / "Dataset009_Brain"
+    content = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    assert content["labels"] == {"background": 0, "tumor": 1, "edema": 2, "ignore": 3}
+    assert content["channel_names"] == {"0": "T1", "1": "T2"}
+    for case in "abcd":
+        labels = read_array(folder / "labelsTr" / f"{case}.nii.gz")
+        assert labels[5, 8, 9] == 2
+        inside = np.zeros(SHAPE, dtype=bool)
+        inside[3:9, 4:12, 5:15] = True
+        assert (labels[inside] >= 2).all()
+        assert (labels[~inside] == 0).all()
+    assert (read_array(folder / "labelsTs" / "e.nii.gz") == 2).sum() == 6 * 8 * 10
+
+
+@pytest.mark.parametrize(
+    ("spoil", "options", "message"),
+    [
+        (
+            lambda s: (s / "points" / "a.mrk.json").rename(s / "points" / "x.mrk.json"),
+            [],
+            "^error: Case x: .* holds no image for",
+        ),
+        (
+            lambda s: (s / "points" / "a.csv").touch(),
+            [],
+            r"Case a has 2 point files \(a\.csv, a\.mrk\.json\): keep one",
+        ),
+        (
+            lambda s: (s / "points" / "d" / "edema.mrk.json").unlink(),
+            [],
+            r"R\.mrk\.json, markup 1 'R' holds no foreground",
+        ),
+        (lambda s: (s / "masks" / "e.nii.gz").unlink(), [], r"Test case e has no mask in .*: there must be one"),
+        (lambda s: None, ["--channel-names", "T1"], r"Case a has 2 image files for the 1 channels \['T1'\]"),
+        (lambda s: None, ["--test-images", "nowhere"], r"nowhere: no such folder"),
+        (
+            lambda s: None,
+            ["--classes", "tumor"],
+            r"error: Case a: .*a\.mrk\.json, point 1: 'edema' in the name 'edema' is neither",
+        ),
+    ],
+)
+def test_bad_sources_are_refused(sources, capsys, spoil, options, message):
+    spoil(sources)
+    tests = ["--test-images", str(sources / "test"), "--test-masks", str(sources / "masks")]
+    assert convert(sources, "--channel-names", "T1", "T2", *tests, *options) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not (sources / "raw" / "Dataset009_Points").exists()
+
+
+def test_images_without_points_are_named(sources, capsys):
+    (sources / "points" / "b.fcsv").unlink()
+    assert convert(sources, "--channel-names", "T1", "T2") == 0
+    assert "1 of 4 images have no points and are left out: ['b']" in capsys.readouterr().err
+
+
+def test_cases_with_a_mask_learn_from_it(sources, capsys):
+    """One case loses its points for a mask, another has both."""
+    mask = np.zeros(SHAPE, dtype=np.uint8)
+    mask[3:9, 4:12, 5:15] = 2
+    for case in "ab":
+        write_image(mask, sources / "dense" / f"{case}.nii.gz")
+    (sources / "points" / "a.mrk.json").unlink()
+    options = ["--channel-names", "T1", "T2", "--masks", str(sources / "dense")]
+    assert convert(sources, *options) == 0
+    folder = sources / "raw" / "Dataset009_Points"
+    labels = {case: read_array(folder / "labelsTr" / f"{case}.nii.gz") for case in "abcd"}
+    assert (labels["a"] == mask).all()
+    assert (labels["b"] == mask).all()
+    assert 3 in labels["c"]
+    cases = json.loads((folder / "paseg.json").read_text(encoding="utf-8"))["cases"]
+    assert [cases[case]["annotation"] for case in "abcd"] == ["dense", "dense", "points", "points"]
+    assert "left out" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda s: write_image(np.zeros(SHAPE, np.uint8), s / "dense" / "z.nii.gz"), r"no image in .*images: \['z'\]"),
+        (lambda s: write_image(np.full(SHAPE, 7, np.uint8), s / "dense" / "a.nii.gz"), r"Case a: .*values \[7"),
+        (lambda s: None, r"dense: no such folder"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused(sources, capsys, spoil, message):
+    spoil(sources)
+    assert convert(sources, "--channel-names", "T1", "T2", "--masks", str(sources / "dense")) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not list((sources / "raw").glob("Dataset009_*"))

@@ -1,0 +1,61 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.points.formats.naming import ROLES, Words, parse_name
+from tests.points.formats.writers import label_of
+
+CLASSES = ["tumor", "edema", "Left kidney", "kidney", "T2", "segment-4"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("", Words()),
+        ("F", Words()),
+        ("F-3", Words()),
+        ("7", Words()),
+        ("MarkupsFiducial-12", Words()),
+        ("F_1-3", Words(number=1)),
+        ("tumor", Words("tumor")),
+        ("TUMOR-3", Words("tumor")),
+        ("tumor 2", Words("tumor", 2)),
+        ("tumor_2-5", Words("tumor", 2)),
+        ("tumor2", Words("tumor", 2)),
+        ("2 tumor", Words("tumor", 2)),
+        ("tumor 2 bg", Words("tumor", 2, "background")),
+        ("tumor bg 2", Words("tumor", None, "background")),
+        ("tumor 2: inside", Words("tumor", 2, "foreground")),
+        ("bg-4", Words(None, None, "background")),
+        ("bg 4", Words(None, None, "background")),
+        ("OUT", Words(None, None, "background")),
+        ("left_kidney 3", Words("Left kidney", 3)),
+        ("kidney", Words("kidney")),
+        ("T2", Words("T2")),
+        ("T2-2", Words("T2")),
+        ("segment-4-1", Words("segment-4")),
+        ("case_007-3", Words()),
+    ],
+)
+def test_names(name, expected):
+    assert parse_name(name, CLASSES, who="point 1", case="case_007") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [("tumr 2", "tumr"), ("tumor fgg", "fgg"), ("tumor fg bg", "bg"), ("tumor 2 3", "3"), ("T22", "t22")],
+)
+def test_words_that_say_nothing_are_refused(name, word):
+    with pytest.raises(
+        PasegError, match=rf"^a\.csv, point 4: '{word}' in the name '{name}' is neither a class \(tumor"
+    ):
+        parse_name(name, CLASSES, who="a.csv, point 4")
+
+
+@given(st.sampled_from(CLASSES), st.integers(0, 99), st.sampled_from(sorted(ROLES)), st.sampled_from(" _"))
+def test_a_full_name_says_all(class_name, number, role, space):
+    words = Words(class_name, number, ROLES[role])
+    assert parse_name(f"{class_name}{space}{number}{space}{role}", CLASSES, who="") == words
+    assert parse_name(f"{role}{space}{class_name.upper()}", CLASSES, who="") == Words(class_name, None, ROLES[role])
+    assert parse_name(label_of(class_name, number, ROLES[role]), CLASSES, who="") == words

@@ -1,0 +1,89 @@
+"""Tables of other tools: .fcsv, 3D Slicer's control-point tables, napari's points."""
+
+import numpy as np
+import pytest
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.points.formats import read_points
+from nnunet_paseg.points.formats.fcsv import read_fcsv
+from nnunet_paseg.points.formats.napari import read_napari
+from nnunet_paseg.points.formats.slicer_table import read_slicer_table
+from nnunet_paseg.points.grid import Grid
+from tests.points.formats import writers
+
+GRID = Grid((12, 16, 20), (3.0, 2.0, 1.0), (5.0, -7.0, 11.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+COLUMNS = f"# columns = {writers.FCSV_COLUMNS}"
+
+
+@pytest.mark.parametrize("system", ["LPS", "1", "RAS", "0"])
+def test_fcsv_coordinate_systems(tmp_path, system):
+    flip = 1 if system in ("LPS", "1") else writers.RAS
+    path = tmp_path / "a.fcsv"
+    path.write_text(f'# CoordinateSystem = {system}\n{COLUMNS}\n1,1,2,3,0,0,0,1,1,1,0,"a, b",,\n', encoding="utf-8")
+    (mark,) = read_fcsv(path).marks
+    assert mark.position.tolist() == (np.array([1, 2, 3]) * flip).tolist()
+    assert mark.label == "a, b"
+
+
+def test_fcsv_points_that_were_not_placed_are_left_out(tmp_path):
+    path = writers.save_fcsv(tmp_path / "a.fcsv", [[1, 2, 3], [4, 5, 6]])
+    path.write_bytes(path.read_bytes().replace(b"2,0\n", b"0,0\n", 1))
+    assert [mark.label for mark in read_fcsv(path).marks] == ["F-2"]
+
+
+def test_slicer_table_points_that_were_not_placed_are_left_out(tmp_path):
+    header = ["label", "l", "p", "s", "defined"]
+    path = writers.save_table(tmp_path / "a.csv", header, [["F-1", "", "", "", 0], ["F-2", 4, 5, 6, 1]])
+    assert [(mark.label, mark.position.tolist()) for mark in read_slicer_table(path).marks] == [("F-2", [4, 5, 6])]
+
+
+def test_napari_names_and_axes(tmp_path):
+    header = ["index", "axis-0", "axis-1", "axis-2", "role", "instance", "class"]
+    lines = [[0, 5, 8, 9, "fg", 2, "tumor"], [1, 1.4, 2, 3, "bg", 2, "tumor"], [2, 1, 2, 3, "", "3.0", ""]]
+    path = writers.save_table(tmp_path / "a.csv", header, lines)
+    (tmp_path / "axes.txt").write_text("KJI\n", encoding="utf-8")
+    marks = read_napari(path, GRID).marks
+    assert [mark.label for mark in marks] == ["tumor 2 fg", "tumor 2 bg", "points 3"]
+    np.testing.assert_allclose(marks[1].position, [5 + 3, -7 + 2 * 2, 11 + 3 * 1.4])
+    # What a file's own name says goes before what the folder says.
+    marks = read_napari(path.rename(tmp_path / "a.ijk.csv"), GRID).marks
+    np.testing.assert_allclose(marks[0].position, [5 + 5, -7 + 2 * 8, 11 + 3 * 9])
+    (tmp_path / "axes.txt").write_text("xyz", encoding="utf-8")
+    path = writers.save_napari(tmp_path / "b.csv", [[1, 2, 3]])
+    with pytest.raises(PasegError, match=r"axes\.txt says 'xyz': it must hold one word, ijk or kji"):
+        read_napari(path, GRID)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.fcsv", f"{COLUMNS}\n1,1,2,3", r"a\.fcsv does not say whether it is in LPS or RAS: add the line"),
+        ("a.fcsv", "# CoordinateSystem = LPS\n1,1,2,3", r"a\.fcsv has no line '# columns = id,x,y,z"),
+        ("a.fcsv", f"# CoordinateSystem = 2\n{COLUMNS}\n1,1,2,3", r"point 1: the coordinate system is '2', not LPS or"),
+        ("a.fcsv", f"# CoordinateSystem = LPS\n{COLUMNS}\n1,1,,3", r"a\.fcsv, point 1: \['1', '', '3'\] are not three"),
+        ("a.csv", "label,r,a,s\nF-1,1,2,inf", r"a\.csv, point 1 'F-1' has the coordinates \[-1\.0, -2\.0, inf\]"),
+        ("a.tsv", "label\tr\ta\ts\nF-1\t1\t2", r"a\.tsv, point 1: \['1', '2', ''\] are not three numbers: place"),
+        ("a.csv", "x;y;z\n1;2;3", r"a\.csv has the columns \['x;y;z'\], which no format explains\. Expected class,"),
+        ("a.csv", "", r"a\.csv has the columns \[\], which no format explains"),
+        (
+            "a.csv",
+            "index,axis-0,axis-1,axis-2\n0,1,2,3",
+            r"napari, which does not say .* the word kji .*axes\.txt.*a\.ijk",
+        ),
+        ("a.kji.csv", "index,axis-0,axis-1\n0,1,2", r"points of a 3D image have index,axis-0,axis-1,axis-2"),
+        ("a.kji.csv", "index,axis-0,axis-1,axis-2,axis-3\n0,1,2,3,4", r"points of a 3D image have index,axis-0"),
+        ("a.csv", "class,role\ntumor,fg", r"a\.csv lacks the columns \['instance', 'x_lps_mm'"),
+        ("a.fcsv", b"\xff\xfe\x00", r"a\.fcsv is no text in UTF-8: save it again"),
+        ("a.csv", None, r"a\.csv cannot be read \(No such file"),
+    ],
+)
+def test_bad_tables_are_refused(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(PasegError, match=message):
+        read_points(tmp_path / name, GRID, ["tumor"])
+
+
+def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path):
+    (tmp_path / "a.csv").write_bytes("\ufefflabel,l,p,s\r\nF-1,1,2,3\r\n".encode())
+    assert read_slicer_table(tmp_path / "a.csv").marks[0].position.tolist() == [1, 2, 3]
