@@ -21,7 +21,7 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from nnunet_paseg.evaluation.metrics import dice
-from nnunet_paseg.io.files import moved_into_place, read_array
+from nnunet_paseg.io.files import atomic_output, read_array
 from nnunet_paseg.points.grid import Grid
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -139,7 +139,7 @@ def main() -> None:
     notes = "The four columns in the middle: shares of all wrong voxels. volume: predicted / true."
     text = "\n".join([HEAD, "|---" * 8 + "|", *(lines[name] for name in sorted(lines)), "", notes, ""])
     arguments.output.mkdir(parents=True, exist_ok=True)
-    with moved_into_place(arguments.output / "errors.md") as temporary:
+    with atomic_output(arguments.output / "errors.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(text)
 

@@ -23,7 +23,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from tqdm import tqdm
 
 from nnunet_paseg.evaluation.metrics import dice
-from nnunet_paseg.io.files import moved_into_place, read_array
+from nnunet_paseg.io.files import atomic_output, read_array
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import place_on_grid
 from nnunet_paseg.points.simulate import simulate_points
@@ -133,7 +133,7 @@ def main() -> None:
     for rule in tqdm(cases[0].labels, desc="learning", unit="rule"):
         found, volume, best = score(learn(cases[:training], rule), cases[training:])
         lines.append(f"| {rule} | {found:.3f} | {volume:.2f} | {best:.3f} |")
-    with moved_into_place(arguments.output / "seed_learning.md") as temporary:
+    with atomic_output(arguments.output / "seed_learning.md") as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
 

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from tqdm import tqdm
 
-from nnunet_paseg.io.files import moved_into_place, read_array
+from nnunet_paseg.io.files import atomic_output, read_array
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import VoxelInstance, place_on_grid
 from nnunet_paseg.points.simulate import simulate_points
@@ -207,13 +207,13 @@ def main() -> None:
                 for result in tqdm(results, total=len(masks), desc=name, unit="case"):
                     rows += result
     with (
-        moved_into_place(arguments.output / "seeds.csv") as temporary,
+        atomic_output(arguments.output / "seeds.csv") as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for field in fields(Row)])
         writer.writerows(astuple(row) for row in rows)
-    with moved_into_place(arguments.output / "seeds.md") as temporary:
+    with atomic_output(arguments.output / "seeds.md") as temporary:
         temporary.write_text(table(rows), encoding="utf-8")
     print(table(rows))
 

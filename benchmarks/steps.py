@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from nnunet_paseg.io.files import moved_into_place
+from nnunet_paseg.io.files import atomic_output
 from nnunet_paseg.nnunet.workspace import Workspace
 
 HERE = Path(__file__).resolve().parent
@@ -125,7 +125,7 @@ def main() -> None:
                 f"{min(ratios):.2f} – {max(ratios):.2f} |"
             )
             print(lines[-1], flush=True)
-    with moved_into_place(arguments.output) as temporary:
+    with atomic_output(arguments.output) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

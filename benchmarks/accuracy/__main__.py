@@ -20,13 +20,13 @@ from benchmarks.accuracy.run import BenchmarkWorkspace, run_cell
 from benchmarks.accuracy.scores import Score, keep, read
 from benchmarks.accuracy.tables import page
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import moved_into_place
+from nnunet_paseg.io.files import atomic_output
 
 
 def write_results(scores: Sequence[Score], output: Path) -> None:
     """The tables and both pictures of the cells."""
     output.mkdir(parents=True, exist_ok=True)
-    with moved_into_place(output / "accuracy.md") as temporary:
+    with atomic_output(output / "accuracy.md") as temporary:
         temporary.write_text(page(scores, output), encoding="utf-8")
     plot_gaps(scores, output / "gap_closed.png")
     plot_economics(scores, output / "economics.png")

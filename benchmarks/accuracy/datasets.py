@@ -11,7 +11,7 @@ from benchmarks.accuracy.cells import PRESETS, Cell
 from benchmarks.accuracy.grid import LABELS, METHODS, TASKS, Task
 from nnunet_paseg.conversion.dense import choose
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import moved_into_place, write_json
+from nnunet_paseg.io.files import atomic_output, write_json
 from nnunet_paseg.nnunet.workspace import Workspace
 
 SCRIPT = Path(__file__).resolve().parents[2] / "dataset_conversion" / "from_dense_dataset.py"
@@ -64,7 +64,7 @@ def write_mixed_split(source: Path, task: Task, point_seed: int, file: Path) -> 
     dense, *others = drawn(sorted(training), point_seed)
     parts = {dense: "validation", **dict.fromkeys(others, "training"), **dict.fromkeys(testing, "test")}
     file.parent.mkdir(parents=True, exist_ok=True)
-    with moved_into_place(file) as temporary:
+    with atomic_output(file) as temporary:
         temporary.write_text("".join(f"{case},{part}\n" for case, part in parts.items()), encoding="utf-8")
 
 

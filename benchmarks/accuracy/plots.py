@@ -15,7 +15,7 @@ from benchmarks.accuracy.budget import minutes
 from benchmarks.accuracy.grid import METHODS, TASKS
 from benchmarks.accuracy.scores import Score
 from benchmarks.accuracy.tables import PAPER, gap_closed
-from nnunet_paseg.io.files import moved_into_place
+from nnunet_paseg.io.files import atomic_output
 
 # Okabe and Ito's palette: told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
@@ -117,5 +117,5 @@ def _draw_curves(axes: Axes, scores: Sequence[Score]) -> None:
 
 def _save(figure: Figure, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    with moved_into_place(file) as temporary:
+    with atomic_output(file) as temporary:
         FigureCanvasAgg(figure).print_png(str(temporary))

@@ -22,7 +22,7 @@ from benchmarks.accuracy.run import BenchmarkWorkspace, run_cell
 from benchmarks.accuracy.scores import Score, read
 from nnunet_paseg.demo.phantom import write_phantom_dataset
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import moved_into_place
+from nnunet_paseg.io.files import atomic_output
 
 TOLERANCES = {"hippocampus-2mm": 0.03, "phantom": 0.1}
 """In Dice. The phantoms' run has no seed, a tenth of the iterations and 12 test cases; the hippocampus's starts from
@@ -60,7 +60,7 @@ def make_phantoms(folder: Path) -> Path:
     task = TASKS["phantom"]
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / task.source).exists():
-        with moved_into_place(folder / task.source) as temporary:
+        with atomic_output(folder / task.source) as temporary:
             cases = task.num_train + task.num_test
             write_phantom_dataset(temporary, num_train=cases, num_test=0, shape_zyx=(16, 32, 32))
     return folder

@@ -19,7 +19,7 @@ from benchmarks.accuracy.scores import Score, score_of
 from nnunet_paseg import __version__
 from nnunet_paseg.evaluation.evaluate import evaluate_folder
 from nnunet_paseg.evaluation.table import write_csv
-from nnunet_paseg.io.files import moved_into_place, write_json
+from nnunet_paseg.io.files import atomic_output, write_json
 from nnunet_paseg.nnunet.workspace import Workspace
 
 HERE = Path(__file__).resolve().parent
@@ -125,5 +125,5 @@ def revision() -> str:
 
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with moved_into_place(target) as temporary:
+    with atomic_output(target) as temporary:
         shutil.copyfile(source, temporary)

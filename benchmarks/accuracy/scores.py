@@ -13,7 +13,7 @@ from benchmarks.accuracy.cells import Cell
 from benchmarks.accuracy.grid import METHODS
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation.table import Row, mean_scores
-from nnunet_paseg.io.files import moved_into_place
+from nnunet_paseg.io.files import atomic_output
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def keep(score: Score, file: Path) -> list[Score]:
     scores = [score, *(old for old in read(file) if old.cell != score.cell)]
     scores.sort(key=_order)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with moved_into_place(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as output:
+    with atomic_output(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as output:
         writer = csv.DictWriter(output, list(asdict(score)), lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(line) for line in scores)

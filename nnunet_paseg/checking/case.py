@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 import numpy.typing as npt
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import CaseFiles
-from nnunet_paseg.io.files import read_array
+from nnunet_paseg.io.files import read_voxels
 from nnunet_paseg.points.formats import read_points
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import Instance, VoxelInstance, place_on_grid
@@ -105,24 +103,6 @@ def _check_images(files: CaseFiles, channels: int, report: CaseReport) -> Grid |
         return None
     report.shape, report.spacing_mm = grids[0].shape, grids[0].spacing_mm
     return grids[0]
-
-
-def read_voxels(path: Path) -> npt.NDArray[Any]:
-    """Voxels as the file holds them, in any order of axes.
-
-    NIfTI files are read by nibabel: SimpleITK reads NaN as 0 and what is missing of a truncated file as 0, in silence.
-
-    Raises:
-        PasegError: the file is truncated or damaged.
-    """
-    if not path.name.lower().endswith((".nii", ".nii.gz")):
-        return read_array(path)
-    try:
-        image: Any = nibabel.load(path)
-        return np.asarray(image.dataobj.get_unscaled())
-    except (OSError, EOFError, ValueError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
-        reason = str(error).splitlines()[0]
-        raise PasegError(f"{path} is truncated or damaged ({reason}): copy or export it again.") from error
 
 
 def _digest(values: npt.NDArray[Any]) -> str:

@@ -99,11 +99,11 @@ def write_corrected(cases: Sequence[CaseFiles], reports: Sequence[CaseReport], f
     Raises:
         PasegError: the folder cannot be written.
     """
-    from nnunet_paseg.io.files import moved_into_place
+    from nnunet_paseg.io.files import atomic_output
     from nnunet_paseg.points.formats.csv import write_csv
 
     try:
-        with moved_into_place(folder) as temporary:
+        with atomic_output(folder) as temporary:
             temporary.mkdir(parents=True)
             for case, report in zip(cases, reports, strict=True):
                 if report.swapped is not None:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import moved_into_place
+from nnunet_paseg.io.files import atomic_output
 from nnunet_paseg.plotting.panels import BACKGROUND_COLOUR, CLASS_COLOURS
 from nnunet_paseg.points.grid import FloatArray, Grid
 from nnunet_paseg.points.instance import Instance, place_on_grid
@@ -140,7 +140,7 @@ def contact_sheet(blocks: Sequence[Block], path: Path) -> list[Path]:
         file = path if number == 1 else path.with_stem(f"{path.stem}_{number}")
         figure = _draw(blocks[start : start + BLOCKS * ROWS])
         try:
-            with moved_into_place(file) as temporary:
+            with atomic_output(file) as temporary:
                 figure.savefig(temporary)
         except (OSError, ValueError) as error:
             raise PasegError(f"{file}: cannot be written ({error})") from error

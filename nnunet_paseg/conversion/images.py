@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from nnunet_paseg.conversion.plan import ImageMode
 from nnunet_paseg.conversion.sources import ImageFile, Source
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import moved_into_place
+from nnunet_paseg.io.files import atomic_output
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.windows import Window, crop_image
 
@@ -50,7 +50,7 @@ def place_image(
         source.check()
     if path is None:
         return image
-    with moved_into_place(path) as temporary:
+    with atomic_output(path) as temporary:
         if not is_as_needed and image is not None:
             _write(image, temporary)
         elif mode == "reference":
@@ -78,7 +78,7 @@ def write_labels(labels: npt.NDArray[np.uint8], grid: Grid, path: Path) -> None:
     image.SetSpacing(grid.spacing_mm[::-1])
     image.SetOrigin(grid.origin)
     image.SetDirection(grid.direction)
-    with moved_into_place(path) as temporary:
+    with atomic_output(path) as temporary:
         _write(image, temporary)
 
 

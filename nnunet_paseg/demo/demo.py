@@ -112,12 +112,12 @@ def convert_phantoms(workspace: Workspace) -> None:
     from nnunet_paseg.conversion.convert import convert
     from nnunet_paseg.conversion.plan import Case, DatasetPlan
     from nnunet_paseg.demo.phantom import write_phantom_dataset
-    from nnunet_paseg.io.files import moved_into_place
+    from nnunet_paseg.io.files import atomic_output
 
     dense = workspace.folder / "phantoms"
     if not dense.exists():
         print(f"Drawing {NUM_TRAIN} training and {NUM_TEST} test phantoms")
-        with moved_into_place(dense) as temporary:
+        with atomic_output(dense) as temporary:
             write_phantom_dataset(
                 temporary, num_train=NUM_TRAIN, num_test=NUM_TEST, shape_zyx=SHAPE, spacing_mm=SPACING_MM
             )

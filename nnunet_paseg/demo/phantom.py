@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from nnunet_paseg.demo.canvas import BoolArray, Canvas, FloatArray
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import moved_into_place, write_json
+from nnunet_paseg.io.files import atomic_output, write_json
 
 BODY = 100.0
 NOISE = 5.0
@@ -196,5 +196,5 @@ def _write_image(array: npt.NDArray[np.generic], path: Path, spacing_mm: Sequenc
     # The world's origin in the middle of the image, as a scanner has it: voxel and world coordinates differ.
     image.SetOrigin([-(n - 1) / 2 * step for n, step in zip(image.GetSize(), image.GetSpacing(), strict=True)])
     path.parent.mkdir(parents=True, exist_ok=True)
-    with moved_into_place(path) as temporary:
+    with atomic_output(path) as temporary:
         sitk.WriteImage(image, str(temporary))

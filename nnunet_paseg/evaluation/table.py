@@ -63,11 +63,11 @@ def _mean(name: str, rows: Sequence[Row]) -> Mean:
 
 def write_csv(rows: Iterable[Row], path: str | Path, *, preset: str) -> None:
     """Write one line a row, with the definition of the distances; the file appears only when it is complete."""
-    from nnunet_paseg.io.files import moved_into_place  # loads SimpleITK, which the parser does not need
+    from nnunet_paseg.io.files import atomic_output  # loads SimpleITK, which the parser does not need
 
     path = Path(path)
     try:
-        with moved_into_place(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        with atomic_output(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             for row in rows:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from nnunet_paseg.errors import PasegError
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def moved_into_place(path: Path) -> Iterator[Path]:
+def atomic_output(path: Path) -> Iterator[Path]:
     """A temporary name beside ``path`` for a file or folder; it becomes ``path`` only if the block ends well.
 
     The temporary name keeps the suffix, since writers choose the format by it.
@@ -58,7 +60,7 @@ def check_output(path: Path, suffixes: Sequence[str] = ()) -> None:
 
 def write_json(content: Any, path: Path) -> None:
     """Write ``content`` as indented JSON, whole or not at all."""
-    with moved_into_place(path) as temporary:
+    with atomic_output(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
@@ -71,6 +73,26 @@ def read_array(path: Path) -> npt.NDArray[Any]:
     import SimpleITK as sitk  # some commands need none of this, and it loads slowly
 
     return sitk.GetArrayFromImage(read_image(path))
+
+
+def read_voxels(path: Path) -> npt.NDArray[Any]:
+    """Voxels as the file holds them, in any order of axes.
+
+    NIfTI files are read by nibabel: SimpleITK reads NaN as 0 and what is missing of a truncated file as 0, in silence.
+
+    Raises:
+        PasegError: the file is truncated or damaged.
+    """
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        return read_array(path)
+    import nibabel
+
+    try:
+        image: Any = nibabel.load(path)
+        return np.asarray(image.dataobj.get_unscaled())
+    except (OSError, EOFError, ValueError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
+        reason = str(error).splitlines()[0]
+        raise PasegError(f"{path} is truncated or damaged ({reason}): copy or export it again.") from error
 
 
 def read_image(path: Path) -> sitk.Image:

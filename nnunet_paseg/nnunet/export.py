@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import check_output, moved_into_place, write_json
+from nnunet_paseg.io.files import atomic_output, check_output, write_json
 
 STOCK_TRAINER = "nnUNetTrainer"
 AUXILIARY_SUFFIX = "Aux"
@@ -125,7 +125,7 @@ def export_model(model: Path, output: Path, folds: Sequence[str], *, network: Ne
             _write_fold(checkpoint, plans, model / f"fold_{fold}", stock / f"fold_{fold}")
             if network == "auxiliary":
                 write_json(UNVALIDATED, stock / f"fold_{fold}" / "validation" / "summary.json")
-        with moved_into_place(output.resolve()) as file:
+        with atomic_output(output.resolve()) as file:
             export_pretrained_model(
                 model.parent.name,
                 str(file),

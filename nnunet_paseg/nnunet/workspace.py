@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from nnunet_paseg import EXT_FOLDER
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import moved_into_place, write_json
+from nnunet_paseg.io.files import atomic_output, write_json
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Workspace:
     ) -> Path:
         """Predict the dataset's imagesTs into ``output``, unless that is done."""
         if not output.exists():
-            with moved_into_place(output) as temporary:
+            with atomic_output(output) as temporary:
                 options = ["-d", dataset, "-c", configuration, "-f", fold, "-tr", trainer, "-p", plans]
                 options += ["-device", self.device, "-npp", 1, "-nps", 1, *([] if mirroring else ["--disable_tta"])]
                 self.run("nnUNetv2_predict", "-i", self.raw / dataset / "imagesTs", "-o", temporary, *options)

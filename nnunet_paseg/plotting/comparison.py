@@ -10,10 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import moved_into_place
+from nnunet_paseg.io.files import atomic_output
 from nnunet_paseg.plotting.panels import (
     IGNORE_RGBA,
-    TRUTH_COLOUR,
+    REFERENCE_COLOUR,
     FigureRow,
     Panel,
     View,
@@ -80,7 +80,7 @@ def comparison_figure(
         figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=9, borderpad=0.2)
     path = Path(path)
     try:
-        with moved_into_place(path) as temporary:
+        with atomic_output(path) as temporary:
             figure.savefig(temporary)
     except (OSError, ValueError) as error:
         raise PasegError(f"{path}: cannot be written ({error})") from error
@@ -93,7 +93,7 @@ def _legend(panels: Sequence[Panel], class_names: Sequence[str]) -> list[Artist]
         name = class_names[label - 1] if label <= len(class_names) else f"class {label}"
         handles.append(Line2D([], [], color=class_colour(label), linewidth=1.8, label=name))
     if any(panel.with_dice for panel in panels):
-        handles.append(Line2D([], [], color=TRUTH_COLOUR, linewidth=1.1, linestyle="--", label="truth"))
+        handles.append(Line2D([], [], color=REFERENCE_COLOUR, linewidth=1.1, linestyle="--", label="truth"))
     if any(panel.ignore_label is not None for panel in panels):
         handles.append(Patch(facecolor=IGNORE_RGBA, label="unlabelled"))
     if any(panel.points is not None for panel in panels):

@@ -14,7 +14,7 @@ from nnunet_paseg.evaluation.metrics import dice
 # Okabe and Ito's palette: told apart by colour-blind readers too, and all of it bright on grey.
 CLASS_COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7")
 BACKGROUND_COLOUR = "#FFFFFF"
-TRUTH_COLOUR = "#FF3B3B"
+REFERENCE_COLOUR = "#FF3B3B"
 IGNORE_RGBA = (0.25, 0.45, 1.0, 0.3)
 
 
@@ -96,7 +96,9 @@ class View:
             for label in classes_of(panel):
                 self._contour(axes, labels == label, colors=[class_colour(label)], linewidths=1.6)
         if panel.with_dice and self.row.truth is not None and panel.labels is not None:
-            self._contour(axes, self.cut(self.row.truth) > 0, colors=[TRUTH_COLOUR], linewidths=0.9, linestyles="--")
+            self._contour(
+                axes, self.cut(self.row.truth) > 0, colors=[REFERENCE_COLOUR], linewidths=0.9, linestyles="--"
+            )
             overlaps = [dice(panel.labels == label, self.row.truth == label) for label in _labels_of(self.row.truth)]
             if overlaps:
                 box = {"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "boxstyle": "round,pad=0.25"}

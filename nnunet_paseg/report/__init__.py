@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation.metrics import PRESETS
-from nnunet_paseg.io.files import check_output, moved_into_place
+from nnunet_paseg.io.files import atomic_output, check_output
 from nnunet_paseg.report.sources import Sources, single_labels
 
 TRAINING_PICTURES = 4
@@ -132,7 +132,7 @@ def write_report(
         warnings=warnings,
     )
     try:
-        with moved_into_place(output) as temporary:
+        with atomic_output(output) as temporary:
             temporary.write_text(render(page), encoding="utf-8")
     except OSError as error:
         raise PasegError(f"{output}: cannot be written ({error})") from error

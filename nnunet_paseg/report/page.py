@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from nnunet_paseg.evaluation.metrics import PRESETS
 from nnunet_paseg.evaluation.table import Row
-from nnunet_paseg.plotting.panels import CLASS_COLOURS, IGNORE_RGBA, TRUTH_COLOUR
+from nnunet_paseg.plotting.panels import CLASS_COLOURS, IGNORE_RGBA, REFERENCE_COLOUR
 from nnunet_paseg.report.cases import ReportCase
 from nnunet_paseg.report.html import cell, document, figure, number, row_header, table, text_cell
 from nnunet_paseg.report.scores import Spread, spreads
@@ -133,7 +133,7 @@ def _legend(page: Page) -> str:
         return f'<span class="swatch" style="background: {colour}"></span>{escape(text)}'
 
     entries = [swatch(CLASS_COLOURS[(label - 1) % len(CLASS_COLOURS)], name) for name, label in page.labels.items()]
-    entries += [swatch(TRUTH_COLOUR, "outline of the truth (dashed)")] if page.preset else []
+    entries += [swatch(REFERENCE_COLOUR, "outline of the truth (dashed)")] if page.preset else []
     veil = "rgba({:.0f}, {:.0f}, {:.0f}, {})".format(*(255 * part for part in IGNORE_RGBA[:3]), IGNORE_RGBA[3])
     entries += [swatch(veil, "unlabelled")] if page.annotation else []
     note = "Stars are points inside a target, dots points outside, hollow ones lie on another slice. "

@@ -9,9 +9,8 @@ from typing import Protocol
 import numpy as np
 import SimpleITK as sitk
 
-from nnunet_paseg.checking.case import read_voxels
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import read_header, read_image
+from nnunet_paseg.io.files import read_header, read_image, read_voxels
 from nnunet_paseg.points.grid import Grid
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import moved_into_place
+from nnunet_paseg.io.files import atomic_output
 from nnunet_paseg.points.formats.text import read_text
 from nnunet_paseg.points.instance import Instance
 
@@ -21,7 +21,7 @@ ROLES = ("foreground", "background")
 
 def write_csv(instances: Sequence[Instance], path: Path) -> None:
     """Write instances as CSV; the instance number tells targets of one class apart."""
-    with moved_into_place(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_output(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
         for number, instance in enumerate(instances, start=1):

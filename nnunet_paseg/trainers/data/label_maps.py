@@ -27,7 +27,7 @@ from nnunetv2.training.dataloading.nnunet_dataset import comp_blosc2_params
 from torch import distributed
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import moved_into_place
+from nnunet_paseg.io.files import atomic_output
 from nnunet_paseg.trainers.sharing import share_of
 
 FOLDER = "pseudoLabelsTr"
@@ -96,7 +96,7 @@ def _prepare_folder(trainer: Any, source: Path, target: Path, dataset: Any, iden
         label_maps = pool.map(lambda case: on_preprocessed_grid(trainer, case[0], *case[2:4]), cases)
         for (_, made, _, _, facts), label_map in zip(cases, label_maps, strict=True):
             blocks, chunks = comp_blosc2_params(label_map.shape, patch, label_map.itemsize)
-            with moved_into_place(made) as temporary:
+            with atomic_output(made) as temporary:
                 array = blosc2.asarray(label_map, urlpath=str(temporary), mode="w", chunks=chunks, blocks=blocks)
                 store = array.schunk
                 store.vlmeta["facts"] = facts

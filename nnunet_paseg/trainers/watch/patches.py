@@ -13,7 +13,7 @@ from matplotlib.colors import ListedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from nnunet_paseg.io.files import moved_into_place
+from nnunet_paseg.io.files import atomic_output
 from nnunet_paseg.plotting.panels import CLASS_COLOURS
 
 COLUMNS = ("image", "labels", "prediction", "foreground probability")
@@ -82,7 +82,7 @@ def draw_patches(
         frameon=False,
         fontsize="small",
     )
-    with moved_into_place(path) as temporary:
+    with atomic_output(path) as temporary:
         figure.savefig(temporary, dpi=100)
 
 

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nnunet_paseg.io.files import moved_into_place
+from nnunet_paseg.io.files import atomic_output
 
 PREFIX = "paseg/"
 """Of our keys in nnU-Net's logger."""
@@ -57,5 +57,5 @@ def plot_terms(history: Mapping[str, Sequence[Any]], path: Path) -> None:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-    with moved_into_place(path) as temporary:
+    with atomic_output(path) as temporary:
         figure.savefig(temporary, dpi=100)
