@@ -12,7 +12,7 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.formats.csv import HEADER, read_csv
 from nnunet_paseg.points.formats.fcsv import read_fcsv
 from nnunet_paseg.points.formats.label_map import LABEL_FILE, read_label_map, read_named_label_map
-from nnunet_paseg.points.formats.marks import LPS_FROM_RAS, Markings
+from nnunet_paseg.points.formats.markups import LPS_FROM_RAS, Markups
 from nnunet_paseg.points.formats.mrk_json import read_mrk_json
 from nnunet_paseg.points.formats.napari import AXES, read_napari
 from nnunet_paseg.points.formats.slicer_table import SYSTEMS, read_slicer_table
@@ -43,20 +43,20 @@ def read_points(
     """
     files = point_files(path) if path.is_dir() else [path]
     case = case or path.name.partition(".")[0]
-    instances, markings = [], Markings()
+    instances, markups = [], Markups()
     for file in files:
         content = _read(file, grid, class_names)
-        if isinstance(content, Markings):
+        if isinstance(content, Markups):
             # A folder's files are called after their lists, as 3D Slicer saves them.
             content = content.named(_stem(file)) if path.is_dir() else content
-            markings.extend(content.with_swapped_axes() if swap_lps_ras else content)
+            markups.extend(content.with_swapped_axes() if swap_lps_ras else content)
         elif swap_lps_ras and file.suffix.lower() == ".csv":
             instances += [
                 Instance(i.class_name, i.foreground * LPS_FROM_RAS, i.background * LPS_FROM_RAS) for i in content
             ]
         else:
             instances += content
-    return instances + find_targets(markings, grid, class_names, case=case)
+    return instances + find_targets(markups, grid, class_names, case=case)
 
 
 def point_files(folder: Path) -> list[Path]:
@@ -75,7 +75,7 @@ def _stem(file: Path) -> str:
     return file.name[: -len(next(suffix for suffix in SUFFIXES if file.name.lower().endswith(suffix)))]
 
 
-def _read(path: Path, grid: Grid, class_names: Sequence[str]) -> Markings | list[Instance]:
+def _read(path: Path, grid: Grid, class_names: Sequence[str]) -> Markups | list[Instance]:
     name = path.name.lower()
     if name.endswith(".mrk.json"):
         return read_mrk_json(path)
@@ -95,7 +95,7 @@ def _read(path: Path, grid: Grid, class_names: Sequence[str]) -> Markings | list
     raise PasegError(f"{path} is no point file that can be read: expected one of {', '.join(SUFFIXES)}.")
 
 
-def _read_table(path: Path, grid: Grid) -> Markings | list[Instance]:
+def _read_table(path: Path, grid: Grid) -> Markups | list[Instance]:
     """A table, told by its columns."""
     header, _ = rows(read_text(path), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
     if any(set(columns) <= set(header) for columns in SYSTEMS.values()):

@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.points.formats.marks import Mark, Markings, as_lps, point_at
+from nnunet_paseg.points.formats.markups import ControlPoint, Markups, as_lps, point_at
 from nnunet_paseg.points.formats.text import coordinates, read_text, rows
 
 UNDEFINED = "0"
 
 
-def read_fcsv(path: Path) -> Markings:
+def read_fcsv(path: Path) -> Markups:
     """Points of a fiducial list.
 
     Raises:
@@ -30,10 +30,10 @@ def read_fcsv(path: Path) -> Markings:
         raise PasegError(f"{path} has no line '# columns = id,x,y,z,...,label,...': save it from 3D Slicer again.")
     # Slicer 5 appends the position's status without naming the column.
     table = "\n".join([f"{columns},status", *(line for line in lines if not line.startswith("#"))])
-    markings = Markings()
+    markups = Markups()
     for number, (_, row) in enumerate(rows(table)[1], start=1):
         where = point_at(path, number)
         if row["status"] != UNDEFINED:
             position = as_lps(coordinates(row, ("x", "y", "z"), where), header["CoordinateSystem"], where)
-            markings.marks.append(Mark(position, row["label"], "", where))
-    return markings
+            markups.points.append(ControlPoint(position, row["label"], "", where))
+    return markups

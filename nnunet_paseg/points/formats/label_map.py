@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import read_array
-from nnunet_paseg.points.formats.marks import Mark, Markings
+from nnunet_paseg.points.formats.markups import ControlPoint, Markups
 from nnunet_paseg.points.formats.text import read_text
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import Instance
@@ -50,21 +50,21 @@ def read_label_map(path: Path, grid: Grid, class_name: str) -> list[Instance]:
     return instances
 
 
-def read_named_label_map(path: Path, grid: Grid) -> Markings:
+def read_named_label_map(path: Path, grid: Grid) -> Markups:
     """Points of a label map whose values are named by the label descriptions beside it.
 
     Raises:
         PasegError: a map or descriptions that cannot be used, or a value that they do not name.
     """
     values, names = _painted(path, grid), _names(path.with_name(LABEL_FILE))
-    markings = Markings(in_world=False)
+    markups = Markups(in_world=False)
     for value in np.unique(values[values > 0]).astype(int).tolist():
         if value not in names:
             raise PasegError(f"{path} holds the value {value}, which {path.with_name(LABEL_FILE)} does not name.")
         for voxel in np.argwhere(values == value):
             where = f"{path}, voxel {voxel.tolist()} (z, y, x)"
-            markings.marks.append(Mark(grid.to_world(voxel)[0], names[value], "", where))
-    return markings
+            markups.points.append(ControlPoint(grid.to_world(voxel)[0], names[value], "", where))
+    return markups
 
 
 def _names(path: Path) -> dict[int, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.points.formats.marks import Box, Mark, Markings, as_lps, point_at
+from nnunet_paseg.points.formats.markups import Box, ControlPoint, Markups, as_lps, point_at
 from nnunet_paseg.points.formats.text import read_text
 from nnunet_paseg.points.grid import FloatArray
 
@@ -18,7 +18,7 @@ POINT_LISTS = ("Fiducial", "PointList")
 IDENTITY = (1, 0, 0, 0, 1, 0, 0, 0, 1)
 
 
-def read_mrk_json(path: Path) -> Markings:
+def read_mrk_json(path: Path) -> Markups:
     """Points and boxes of a markups file.
 
     Points without a position (planned but not placed) are left out.
@@ -28,35 +28,35 @@ def read_mrk_json(path: Path) -> Markings:
     """
     try:
         content = json.loads(read_text(path))
-        markups = content["markups"]
-        if not all(isinstance(markup, dict) for markup in markups):
+        saved = content["markups"]
+        if not all(isinstance(markup, dict) for markup in saved):
             raise TypeError("markups")
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, PasegError):
             raise
         raise PasegError(f"{path} is no markups file ({error!r}): save the points from 3D Slicer again.") from error
-    markings, number = Markings(), 0
-    for index, markup in enumerate(markups, start=1):
+    markups, number = Markups(), 0
+    for index, markup in enumerate(saved, start=1):
         where = f"{path}, markup {index}"
         kind = markup.get("type")
         _check_unit(markup.get("coordinateUnits", "mm"), where)
         if kind == "ROI":
-            markings.boxes.append(_box(markup, where))
+            markups.boxes.append(_box(markup, where))
         elif kind in POINT_LISTS:
             points = markup.get("controlPoints") or []
             placed = []
             for point in points:
                 number += 1
                 if point.get("positionStatus", "defined") == "defined" and point.get("position", "") != "":
-                    placed.append(_mark(point, markup, point_at(path, number)))
+                    placed.append(_control_point(point, markup, point_at(path, number)))
             if points and not placed:
                 raise PasegError(
                     f"{where}: none of its {len(points)} points has been placed: place them, or delete them."
                 )
-            markings.marks += placed
+            markups.points += placed
         else:
             raise PasegError(f"{where} is a '{kind}': only point lists and ROI boxes say where a target is; delete it.")
-    return markings
+    return markups
 
 
 def _check_unit(unit: Any, where: str) -> None:
@@ -65,9 +65,9 @@ def _check_unit(unit: Any, where: str) -> None:
         raise PasegError(f"{where} is in {unit}, not in millimetres: save it in mm.")
 
 
-def _mark(point: Mapping[str, Any], markup: Mapping[str, Any], where: str) -> Mark:
+def _control_point(point: Mapping[str, Any], markup: Mapping[str, Any], where: str) -> ControlPoint:
     position = as_lps(_numbers(point, "position", 3, where), str(markup.get("coordinateSystem", "LPS")), where)
-    return Mark(position, str(point.get("label") or ""), str(markup.get("name") or ""), where)
+    return ControlPoint(position, str(point.get("label") or ""), str(markup.get("name") or ""), where)
 
 
 def _box(markup: Mapping[str, Any], where: str) -> Box:

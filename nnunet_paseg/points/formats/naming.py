@@ -21,7 +21,7 @@ DEFAULT_NAME = re.compile(r"(f|p|r|roi|points?|fiducials?|markups?|markups?(fidu
 
 
 @dataclass(frozen=True)
-class Words:
+class ParsedName:
     """What a name says; None for what it leaves open."""
 
     class_name: str | None = None
@@ -29,7 +29,7 @@ class Words:
     role: str | None = None
 
 
-def parse_name(name: str, class_names: Sequence[str], *, who: str, case: str = "") -> Words:
+def parse_name(name: str, class_names: Sequence[str], *, who: str, case: str = "") -> ParsedName:
     """What the name of a list or a point says.
 
     Args:
@@ -46,11 +46,11 @@ def parse_name(name: str, class_names: Sequence[str], *, who: str, case: str = "
 
     Example:
         >>> parse_name("Tumor 2 bg-5", ["tumor"], who="point 5")
-        Words(class_name='tumor', number=2, role='background')
+        ParsedName(class_name='tumor', number=2, role='background')
     """
     rest = _plain(name)
     if case and re.sub(r"-\d+$", "", rest) == _plain(case):
-        return Words()
+        return ParsedName()
     class_name = None
     # Longest first, so that "left kidney" is not taken for "kidney".
     for candidate in sorted(class_names, key=len, reverse=True):
@@ -74,7 +74,7 @@ def parse_name(name: str, class_names: Sequence[str], *, who: str, case: str = "
                 f"{who}: '{word}' in the name '{name}' is neither a class ({', '.join(class_names)}) nor a number nor "
                 f"a role ({', '.join(ROLES)}): correct the name, or leave it as the tool had it."
             )
-    return Words(class_name, number, role)
+    return ParsedName(class_name, number, role)
 
 
 def _plain(text: str) -> str:

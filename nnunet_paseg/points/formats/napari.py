@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.points.formats.marks import Mark, Markings, point_at
+from nnunet_paseg.points.formats.markups import ControlPoint, Markups, point_at
 from nnunet_paseg.points.formats.text import coordinates, read_text, rows
 from nnunet_paseg.points.grid import Grid
 
@@ -20,7 +20,7 @@ ORDER_FILE = "axes.txt"
 NAME_COLUMNS = ("class", "label", "name")
 
 
-def read_napari(path: Path, grid: Grid) -> Markings:
+def read_napari(path: Path, grid: Grid) -> Markups:
     """Points of a points layer; a column called label, class, name, instance or role names them.
 
     Raises:
@@ -30,14 +30,14 @@ def read_napari(path: Path, grid: Grid) -> Markings:
     if not set(AXES) <= set(header) or "axis-3" in header:
         raise PasegError(f"{path} has the columns {header}; points of a 3D image have index,axis-0,axis-1,axis-2.")
     order = _order(path)
-    markings = Markings(in_world=False)
+    markups = Markups(in_world=False)
     for number, (_, row) in enumerate(lines, start=1):
         where = point_at(path, number)
         index = coordinates(row, AXES, where)
         name = _name({column.lower(): value for column, value in row.items()})
         position = grid.to_world(index if order == "kji" else index[::-1])[0]
-        markings.marks.append(Mark(position, name, "", where))
-    return markings
+        markups.points.append(ControlPoint(position, name, "", where))
+    return markups
 
 
 def _name(row: dict[str, str]) -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.points.formats.marks import Mark
-from nnunet_paseg.points.formats.naming import Words
+from nnunet_paseg.points.formats.markups import ControlPoint
+from nnunet_paseg.points.formats.naming import ParsedName
 from nnunet_paseg.points.grid import FloatArray, Grid
 from nnunet_paseg.points.instance import Instance
 
@@ -18,32 +18,32 @@ OTHER_ROLE = {"foreground": "background", "background": "foreground"}
 
 
 @dataclass(frozen=True, eq=False)
-class Named:
+class NamedPoint:
     """A point with what its own name says, and that of its list."""
 
-    mark: Mark
-    own: Words
-    whole: Words
+    control_point: ControlPoint
+    own: ParsedName
+    of_list: ParsedName
 
     def __str__(self) -> str:
-        return str(self.mark)
+        return str(self.control_point)
 
     @property
     def class_name(self) -> str | None:
-        return self.own.class_name or self.whole.class_name
+        return self.own.class_name or self.of_list.class_name
 
     @property
     def number(self) -> int | None:
         """A list's number counts targets of the list's class only."""
-        foreign = self.own.class_name is not None and self.whole.class_name not in (None, self.own.class_name)
-        return self.own.number if self.own.number is not None or foreign else self.whole.number
+        foreign = self.own.class_name is not None and self.of_list.class_name not in (None, self.own.class_name)
+        return self.own.number if self.own.number is not None or foreign else self.of_list.number
 
     @property
     def role(self) -> str | None:
-        return self.own.role or self.whole.role
+        return self.own.role or self.of_list.role
 
 
-def instance_of(target: list[Named], class_name: str, grid: Grid) -> Instance:
+def instance_of(target: list[NamedPoint], class_name: str, grid: Grid) -> Instance:
     """A target of its points.
 
     Where no role is named, the point that the others enclose is the foreground; where one role is, the others have the
@@ -69,9 +69,9 @@ def instance_of(target: list[Named], class_name: str, grid: Grid) -> Instance:
     return Instance(class_name, positions_of(foreground), positions_of(background))
 
 
-def by_role(target: Sequence[Named], *, default: str | None) -> tuple[list[Named], list[Named]]:
+def by_role(target: Sequence[NamedPoint], *, default: str | None) -> tuple[list[NamedPoint], list[NamedPoint]]:
     """Foreground and background points; those without a role have the default's."""
-    sides: dict[str, list[Named]] = {"foreground": [], "background": []}
+    sides: dict[str, list[NamedPoint]] = {"foreground": [], "background": []}
     for point in target:
         role = point.role or default
         if role is None:
@@ -80,7 +80,7 @@ def by_role(target: Sequence[Named], *, default: str | None) -> tuple[list[Named
     return sides["foreground"], sides["background"]
 
 
-def _enclosed(target: Sequence[Named], grid: Grid) -> list[int]:
+def _enclosed(target: Sequence[NamedPoint], grid: Grid) -> list[int]:
     """Indices of the points between the others along every axis of the image."""
     voxels = grid.to_voxels(positions_of(target))
     last = np.asarray(grid.shape) - 1
@@ -104,6 +104,6 @@ def _enclosed(target: Sequence[Named], grid: Grid) -> list[int]:
     return strictly or at_border
 
 
-def positions_of(target: Sequence[Named]) -> FloatArray:
+def positions_of(target: Sequence[NamedPoint]) -> FloatArray:
     """(n, 3) world LPS millimetres."""
-    return np.array([point.mark.position for point in target], dtype=np.float64).reshape(-1, 3)
+    return np.array([point.control_point.position for point in target], dtype=np.float64).reshape(-1, 3)

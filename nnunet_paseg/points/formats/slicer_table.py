@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.points.formats.marks import Mark, Markings, as_lps, point_at
+from nnunet_paseg.points.formats.markups import ControlPoint, Markups, as_lps, point_at
 from nnunet_paseg.points.formats.text import coordinates, read_text, rows
 
 SYSTEMS = {"LPS": ("l", "p", "s"), "RAS": ("r", "a", "s")}
 
 
-def read_slicer_table(path: Path) -> Markings:
+def read_slicer_table(path: Path) -> Markups:
     """Points of a control-point table.
 
     Raises:
@@ -21,10 +21,10 @@ def read_slicer_table(path: Path) -> Markings:
     system = next((name for name, columns in SYSTEMS.items() if set(columns) <= set(header)), None)
     if system is None:
         raise PasegError(f"{path} has the columns {header}; a control-point table has label and l,p,s or r,a,s.")
-    markings = Markings()
+    markups = Markups()
     for number, (_, row) in enumerate(lines, start=1):
         where = point_at(path, number)
         if row.get("defined") != "0":
             position = as_lps(coordinates(row, SYSTEMS[system], where), system, where)
-            markings.marks.append(Mark(position, row.get("label", ""), "", where))
-    return markings
+            markups.points.append(ControlPoint(position, row.get("label", ""), "", where))
+    return markups

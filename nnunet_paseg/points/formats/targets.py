@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.points.formats.marks import Box, Mark, Markings
-from nnunet_paseg.points.formats.naming import Words, parse_name
-from nnunet_paseg.points.formats.roles import Named, by_role, instance_of, positions_of
+from nnunet_paseg.points.formats.markups import Box, ControlPoint, Markups
+from nnunet_paseg.points.formats.naming import ParsedName, parse_name
+from nnunet_paseg.points.formats.roles import NamedPoint, by_role, instance_of, positions_of
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import Instance
 
 
-def find_targets(markings: Markings, grid: Grid, class_names: Sequence[str], *, case: str = "") -> list[Instance]:
+def find_targets(markups: Markups, grid: Grid, class_names: Sequence[str], *, case: str = "") -> list[Instance]:
     """Targets of a case, in the order in which they were marked.
 
     Points inside a drawn box belong to it. The others: an unnamed point continues the target of the point before it;
@@ -23,7 +23,7 @@ def find_targets(markings: Markings, grid: Grid, class_names: Sequence[str], *, 
     foreground point is the one that the others enclose.
 
     Args:
-        markings: points and boxes of the case.
+        markups: points and boxes of the case.
         grid: the image's grid, along whose axes points enclose.
         class_names: the dataset's classes; with a single one nobody needs to name it.
         case: the case's identifier, which says nothing as the name of a list.
@@ -31,11 +31,11 @@ def find_targets(markings: Markings, grid: Grid, class_names: Sequence[str], *, 
     Raises:
         PasegError: a name that says too little or something unknown, or points whose roles cannot be told.
     """
-    loose = [_name(mark, class_names, case) for mark in markings.marks]
+    loose = [_name(point, class_names, case) for point in markups.points]
     instances = []
-    for box, words, members in _members(markings.boxes, loose, class_names, case):
+    for box, parsed, members in _members(markups.boxes, loose, class_names, case):
         loose = [point for point in loose if point not in members]
-        class_name = words.class_name or next((point.class_name for point in members if point.class_name), None)
+        class_name = parsed.class_name or next((point.class_name for point in members if point.class_name), None)
         foreground, background = by_role(members, default="foreground")
         if not foreground:
             raise PasegError(f"{box} holds no foreground point: click at least one point inside the target.")
@@ -49,31 +49,31 @@ def find_targets(markings: Markings, grid: Grid, class_names: Sequence[str], *, 
     return instances + [
         instance_of(target, class_name, grid)
         for (class_name, _), group in _groups(loose, class_names).items()
-        for target in _sevens(group, grid)
+        for target in _split(group, grid)
     ]
 
 
-def _name(mark: Mark, class_names: Sequence[str], case: str) -> Named:
-    return Named(
-        mark,
-        parse_name(mark.label, class_names, who=mark.where, case=case),
-        parse_name(mark.list_name, class_names, who=f"{mark.where}, list", case=case),
+def _name(point: ControlPoint, class_names: Sequence[str], case: str) -> NamedPoint:
+    return NamedPoint(
+        point,
+        parse_name(point.label, class_names, who=point.where, case=case),
+        parse_name(point.list_name, class_names, who=f"{point.where}, list", case=case),
     )
 
 
 def _members(
-    boxes: Sequence[Box], points: Sequence[Named], class_names: Sequence[str], case: str
-) -> list[tuple[Box, Words, list[Named]]]:
+    boxes: Sequence[Box], points: Sequence[NamedPoint], class_names: Sequence[str], case: str
+) -> list[tuple[Box, ParsedName, list[NamedPoint]]]:
     """The points inside each box, unless its name or theirs says otherwise."""
-    result: list[tuple[Box, Words, list[Named]]] = []
+    result: list[tuple[Box, ParsedName, list[NamedPoint]]] = []
     for box in boxes:
-        words = parse_name(box.name, class_names, who=box.where, case=case)
+        parsed = parse_name(box.name, class_names, who=box.where, case=case)
         members = [
             point
             for point in points
-            if box.holds(point.mark.position)
-            and (words.class_name is None or point.class_name in (None, words.class_name))
-            and (words.number is None or point.number in (None, words.number))
+            if box.contains(point.control_point.position)
+            and (parsed.class_name is None or point.class_name in (None, parsed.class_name))
+            and (parsed.number is None or point.number in (None, parsed.number))
         ]
         for other, _, taken in result:
             if shared := [point for point in members if point in taken]:
@@ -81,27 +81,27 @@ def _members(
                     f"{shared[0]} lies in two boxes, {other} and {box}: name boxes and points alike, e.g. "
                     f"'{class_names[0]} 1' and '{class_names[0]} 2'."
                 )
-        result.append((box, words, members))
+        result.append((box, parsed, members))
     return result
 
 
-def _groups(points: Sequence[Named], class_names: Sequence[str]) -> dict[tuple[str, int | None], list[Named]]:
+def _groups(points: Sequence[NamedPoint], class_names: Sequence[str]) -> dict[tuple[str, int | None], list[NamedPoint]]:
     """Points by class and number; one that names neither continues the target of the point before it in its list."""
-    groups: dict[tuple[str, int | None], list[Named]] = {}
+    groups: dict[tuple[str, int | None], list[NamedPoint]] = {}
     class_name: str | None = None
     number: int | None = None
     before: str | None = None
     for point in points:
-        if point.mark.list_name != before:
-            before = point.mark.list_name
-            class_name, number = point.whole.class_name, point.whole.number
+        if point.control_point.list_name != before:
+            before = point.control_point.list_name
+            class_name, number = point.of_list.class_name, point.of_list.number
         # "tumor-9" only counts on in a list called "tumor".
-        counts_on = (
+        continues = (
             point.own.class_name in (None, class_name)
             and point.own.number is None
-            and re.search(r"-\d+$", point.mark.label)
+            and re.search(r"-\d+$", point.control_point.label)
         )
-        if (point.own.class_name is not None or point.own.number is not None) and not counts_on:
+        if (point.own.class_name is not None or point.own.number is not None) and not continues:
             class_name, number = point.own.class_name or class_name, point.number
         groups.setdefault((class_name or _only(class_names, str(point)), number), []).append(point)
     return groups
@@ -116,7 +116,7 @@ def _only(class_names: Sequence[str], who: str) -> str:
     )
 
 
-def _sevens(group: list[Named], grid: Grid) -> list[list[Named]]:
+def _split(group: list[NamedPoint], grid: Grid) -> list[list[NamedPoint]]:
     """One target, or several if nobody named a role and the points come in sevens (in a single slice: in fives)."""
     size = 1 + 2 * sum(n > 1 for n in grid.shape)
     if any(point.role for point in group) or len(group) % size:

@@ -35,8 +35,8 @@ def test_points_that_were_not_placed_are_left_out(tmp_path):
     points["controlPoints"][1] |= {"position": "", "positionStatus": "undefined"}
     points["controlPoints"][2] |= {"positionStatus": "preview"}
     read = read_mrk_json(writers.save_markups(tmp_path / "a.mrk.json", points))
-    assert [mark.label for mark in read.marks] == ["F-1", "F-4"]
-    assert read.marks[1].where.endswith("point 4")
+    assert [mark.label for mark in read.points] == ["F-1", "F-4"]
+    assert read.points[1].where.endswith("point 4")
 
 
 @pytest.mark.parametrize("system", ["LPS", "RAS"])
@@ -46,8 +46,8 @@ def test_a_box_has_its_axes_in_columns(tmp_path, system):
         writers.save_markups(tmp_path / "a.mrk.json", writers.roi([1, 2, 3], [10, 2, 4], turned, system=system))
     ).boxes
     # Five millimetres along the first axis, (0.8, 0.6, 0) in LPS, is the box's end; across it is outside.
-    assert box.holds(np.array([1 + 3.9, 2 + 2.9, 3]))
-    assert not box.holds(np.array([1 + 3.9, 2 - 2.9, 3]))
+    assert box.contains(np.array([1 + 3.9, 2 + 2.9, 3]))
+    assert not box.contains(np.array([1 + 3.9, 2 - 2.9, 3]))
 
 
 def test_a_box_without_a_centre_has_it_in_its_control_point(tmp_path):

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.points.formats.naming import ROLES, Words, parse_name
+from nnunet_paseg.points.formats.naming import ROLES, ParsedName, parse_name
 from tests.points.formats.writers import label_of
 
 CLASSES = ["tumor", "edema", "Left kidney", "kidney", "T2", "segment-4"]
@@ -12,30 +12,30 @@ CLASSES = ["tumor", "edema", "Left kidney", "kidney", "T2", "segment-4"]
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("", Words()),
-        ("F", Words()),
-        ("F-3", Words()),
-        ("7", Words()),
-        ("MarkupsFiducial-12", Words()),
-        ("F_1-3", Words(number=1)),
-        ("tumor", Words("tumor")),
-        ("TUMOR-3", Words("tumor")),
-        ("tumor 2", Words("tumor", 2)),
-        ("tumor_2-5", Words("tumor", 2)),
-        ("tumor2", Words("tumor", 2)),
-        ("2 tumor", Words("tumor", 2)),
-        ("tumor 2 bg", Words("tumor", 2, "background")),
-        ("tumor bg 2", Words("tumor", None, "background")),
-        ("tumor 2: inside", Words("tumor", 2, "foreground")),
-        ("bg-4", Words(None, None, "background")),
-        ("bg 4", Words(None, None, "background")),
-        ("OUT", Words(None, None, "background")),
-        ("left_kidney 3", Words("Left kidney", 3)),
-        ("kidney", Words("kidney")),
-        ("T2", Words("T2")),
-        ("T2-2", Words("T2")),
-        ("segment-4-1", Words("segment-4")),
-        ("case_007-3", Words()),
+        ("", ParsedName()),
+        ("F", ParsedName()),
+        ("F-3", ParsedName()),
+        ("7", ParsedName()),
+        ("MarkupsFiducial-12", ParsedName()),
+        ("F_1-3", ParsedName(number=1)),
+        ("tumor", ParsedName("tumor")),
+        ("TUMOR-3", ParsedName("tumor")),
+        ("tumor 2", ParsedName("tumor", 2)),
+        ("tumor_2-5", ParsedName("tumor", 2)),
+        ("tumor2", ParsedName("tumor", 2)),
+        ("2 tumor", ParsedName("tumor", 2)),
+        ("tumor 2 bg", ParsedName("tumor", 2, "background")),
+        ("tumor bg 2", ParsedName("tumor", None, "background")),
+        ("tumor 2: inside", ParsedName("tumor", 2, "foreground")),
+        ("bg-4", ParsedName(None, None, "background")),
+        ("bg 4", ParsedName(None, None, "background")),
+        ("OUT", ParsedName(None, None, "background")),
+        ("left_kidney 3", ParsedName("Left kidney", 3)),
+        ("kidney", ParsedName("kidney")),
+        ("T2", ParsedName("T2")),
+        ("T2-2", ParsedName("T2")),
+        ("segment-4-1", ParsedName("segment-4")),
+        ("case_007-3", ParsedName()),
     ],
 )
 def test_names(name, expected):
@@ -55,7 +55,9 @@ def test_words_that_say_nothing_are_refused(name, word):
 
 @given(st.sampled_from(CLASSES), st.integers(0, 99), st.sampled_from(sorted(ROLES)), st.sampled_from(" _"))
 def test_a_full_name_says_all(class_name, number, role, space):
-    words = Words(class_name, number, ROLES[role])
+    words = ParsedName(class_name, number, ROLES[role])
     assert parse_name(f"{class_name}{space}{number}{space}{role}", CLASSES, who="") == words
-    assert parse_name(f"{role}{space}{class_name.upper()}", CLASSES, who="") == Words(class_name, None, ROLES[role])
+    assert parse_name(f"{role}{space}{class_name.upper()}", CLASSES, who="") == ParsedName(
+        class_name, None, ROLES[role]
+    )
     assert parse_name(label_of(class_name, number, ROLES[role]), CLASSES, who="") == words

@@ -20,7 +20,7 @@ def test_fcsv_coordinate_systems(tmp_path, system):
     flip = 1 if system in ("LPS", "1") else writers.RAS
     path = tmp_path / "a.fcsv"
     path.write_text(f'# CoordinateSystem = {system}\n{COLUMNS}\n1,1,2,3,0,0,0,1,1,1,0,"a, b",,\n', encoding="utf-8")
-    (mark,) = read_fcsv(path).marks
+    (mark,) = read_fcsv(path).points
     assert mark.position.tolist() == (np.array([1, 2, 3]) * flip).tolist()
     assert mark.label == "a, b"
 
@@ -28,13 +28,13 @@ def test_fcsv_coordinate_systems(tmp_path, system):
 def test_fcsv_points_that_were_not_placed_are_left_out(tmp_path):
     path = writers.save_fcsv(tmp_path / "a.fcsv", [[1, 2, 3], [4, 5, 6]])
     path.write_bytes(path.read_bytes().replace(b"2,0\n", b"0,0\n", 1))
-    assert [mark.label for mark in read_fcsv(path).marks] == ["F-2"]
+    assert [mark.label for mark in read_fcsv(path).points] == ["F-2"]
 
 
 def test_slicer_table_points_that_were_not_placed_are_left_out(tmp_path):
     header = ["label", "l", "p", "s", "defined"]
     path = writers.save_table(tmp_path / "a.csv", header, [["F-1", "", "", "", 0], ["F-2", 4, 5, 6, 1]])
-    assert [(mark.label, mark.position.tolist()) for mark in read_slicer_table(path).marks] == [("F-2", [4, 5, 6])]
+    assert [(mark.label, mark.position.tolist()) for mark in read_slicer_table(path).points] == [("F-2", [4, 5, 6])]
 
 
 def test_napari_names_and_axes(tmp_path):
@@ -42,11 +42,11 @@ def test_napari_names_and_axes(tmp_path):
     lines = [[0, 5, 8, 9, "fg", 2, "tumor"], [1, 1.4, 2, 3, "bg", 2, "tumor"], [2, 1, 2, 3, "", "3.0", ""]]
     path = writers.save_table(tmp_path / "a.csv", header, lines)
     (tmp_path / "axes.txt").write_text("KJI\n", encoding="utf-8")
-    marks = read_napari(path, GRID).marks
+    marks = read_napari(path, GRID).points
     assert [mark.label for mark in marks] == ["tumor 2 fg", "tumor 2 bg", "points 3"]
     np.testing.assert_allclose(marks[1].position, [5 + 3, -7 + 2 * 2, 11 + 3 * 1.4])
     # What a file's own name says goes before what the folder says.
-    marks = read_napari(path.rename(tmp_path / "a.ijk.csv"), GRID).marks
+    marks = read_napari(path.rename(tmp_path / "a.ijk.csv"), GRID).points
     np.testing.assert_allclose(marks[0].position, [5 + 5, -7 + 2 * 8, 11 + 3 * 9])
     (tmp_path / "axes.txt").write_text("xyz", encoding="utf-8")
     path = writers.save_napari(tmp_path / "b.csv", [[1, 2, 3]])
@@ -86,4 +86,4 @@ def test_bad_tables_are_refused(tmp_path, name, content, message):
 
 def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path):
     (tmp_path / "a.csv").write_bytes("\ufefflabel,l,p,s\r\nF-1,1,2,3\r\n".encode())
-    assert read_slicer_table(tmp_path / "a.csv").marks[0].position.tolist() == [1, 2, 3]
+    assert read_slicer_table(tmp_path / "a.csv").points[0].position.tolist() == [1, 2, 3]

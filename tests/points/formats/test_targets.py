@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.points.formats.marks import Box, Mark, Markings
+from nnunet_paseg.points.formats.markups import Box, ControlPoint, Markups
 from nnunet_paseg.points.formats.targets import find_targets
 from nnunet_paseg.points.grid import Grid
 
@@ -15,13 +15,13 @@ def seven(middle, names=None, list_name=""):
     positions = np.concatenate([FACES, [[0, 0, 0]]]) + middle
     names = names or [""] * 7
     return [
-        Mark(position.astype(float), name, list_name, f"a.fcsv, point {number}")
+        ControlPoint(position.astype(float), name, list_name, f"a.fcsv, point {number}")
         for number, (position, name) in enumerate(zip(positions, names, strict=True), start=1)
     ]
 
 
 def targets(*marks, classes=("tumor",), boxes=(), grid=GRID):
-    found = find_targets(Markings(list(marks), list(boxes)), grid, classes, case="a")
+    found = find_targets(Markups(list(marks), list(boxes)), grid, classes, case="a")
     return [(i.class_name, i.foreground.tolist(), len(i.background)) for i in found]
 
 
@@ -67,30 +67,30 @@ def test_a_tool_that_counts_on_does_not_end_a_target():
 
 def test_lists_for_inside_and_outside():
     marks = seven(10)
-    inside = [Mark(np.array([10.0, 10, 9 + n]), "", "tumor fg", "") for n in range(3)]
-    outside = [Mark(mark.position, "", "tumor bg", "") for mark in marks[:6]]
+    inside = [ControlPoint(np.array([10.0, 10, 9 + n]), "", "tumor fg", "") for n in range(3)]
+    outside = [ControlPoint(mark.position, "", "tumor bg", "") for mark in marks[:6]]
     assert targets(*inside, *outside) == [("tumor", [[10, 10, 9], [10, 10, 10], [10, 10, 11]], 6)]
 
 
 @pytest.mark.parametrize("names", [["", "", "", "", "", "", "fg"], ["bg"] * 6 + [""], ["out"] * 6 + ["in"]])
 def test_one_role_says_the_other(names):
-    extra = [Mark(np.array([10.0, 10, 12]), names[0], "", "")]
+    extra = [ControlPoint(np.array([10.0, 10, 12]), names[0], "", "")]
     (target,) = targets(*seven(10, names), *extra)
     assert target == ("tumor", [[10, 10, 10]], 7)
 
 
 def test_a_target_at_the_border_and_one_in_a_single_slice():
-    moved = [Mark(np.maximum(mark.position, 0), "", "", mark.where) for mark in seven((2, 10, 10))]
+    moved = [ControlPoint(np.maximum(mark.position, 0), "", "", mark.where) for mark in seven((2, 10, 10))]
     assert targets(*moved) == [("tumor", [[2, 10, 10]], 6)]
     flat = Grid((1, 30, 30), GRID.spacing_mm, GRID.origin, GRID.direction)
-    marks = [Mark(mark.position, "", "", "") for middle in (8, 20) for mark in seven((middle, middle, 0))]
+    marks = [ControlPoint(mark.position, "", "", "") for middle in (8, 20) for mark in seven((middle, middle, 0))]
     marks = [mark for mark in marks if abs(mark.position[2]) < 4]
-    in_plane = [Mark(mark.position * [1, 1, 0], "", "", "") for mark in marks]
+    in_plane = [ControlPoint(mark.position * [1, 1, 0], "", "", "") for mark in marks]
     assert [target[1] for target in targets(*in_plane, grid=flat)] == [[[8, 8, 0]], [[20, 20, 0]]]
 
 
 def test_boxes_take_the_points_inside():
-    points = [Mark(np.array([m, m, m + n], dtype=float), "F-1", "F", "") for m in (20, 10) for n in (0, 1)]
+    points = [ControlPoint(np.array([m, m, m + n], dtype=float), "F-1", "F", "") for m in (20, 10) for n in (0, 1)]
     found = targets(*points, boxes=[box((10, 10, 10), "R"), box((20, 20, 20), "R_1")])
     assert found == [
         ("tumor", [[10, 10, 10], [10, 10, 11]], 2),
@@ -99,7 +99,7 @@ def test_boxes_take_the_points_inside():
 
 
 def test_a_box_names_its_points():
-    points = [Mark(np.array([10.0] * 3), "F-1", "F", ""), Mark(np.array([11.0] * 3), "bg", "F", "")]
+    points = [ControlPoint(np.array([10.0] * 3), "F-1", "F", ""), ControlPoint(np.array([11.0] * 3), "bg", "F", "")]
     found = targets(
         *points, *seven(20, ["tumor", *[""] * 6]), classes=("tumor", "edema"), boxes=[box([10] * 3, "Edema")]
     )
@@ -137,7 +137,7 @@ def test_what_cannot_be_told_is_refused(marks, options, message):
 
 def test_marks_and_boxes_must_be_finite():
     with pytest.raises(PasegError, match=r"point 3 'F-3' has the coordinates \[0\.0, nan, 0\.0\]: place it again"):
-        Mark(np.array([0, np.nan, 0]), "F-3", "", "a.fcsv, point 3")
+        ControlPoint(np.array([0, np.nan, 0]), "F-3", "", "a.fcsv, point 3")
     with pytest.raises(PasegError, match=r"markup 1 'R': a box needs a centre and three positive sizes, got \[0"):
         box([1, 2, 3], "R", size=0)
     with pytest.raises(PasegError, match=r"orientation \[2\.0, 0\.0.* is no rotation"):

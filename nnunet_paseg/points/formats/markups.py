@@ -15,7 +15,7 @@ LPS_FROM_RAS = np.array([-1.0, -1.0, 1.0])
 
 
 @dataclass(frozen=True, eq=False)
-class Mark:
+class ControlPoint:
     """One point of a file.
 
     Attributes:
@@ -66,7 +66,7 @@ class Box:
     def __str__(self) -> str:
         return f"{self.where} '{self.name}'" if self.name else self.where
 
-    def holds(self, position: FloatArray) -> bool:
+    def contains(self, position: FloatArray) -> bool:
         """Whether a world position lies in the box."""
         return bool((np.abs((position - self.centre) @ self.axes) <= self.size_mm / 2 + 1e-6).all())
 
@@ -94,32 +94,32 @@ class Box:
 
 
 @dataclass
-class Markings:
+class Markups:
     """All points and boxes of a file, in its order; ``in_world`` where it holds millimetres, not voxels."""
 
-    marks: list[Mark] = field(default_factory=list)
+    points: list[ControlPoint] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
     in_world: bool = True
 
-    def extend(self, other: Markings) -> None:
+    def extend(self, other: Markups) -> None:
         """Append those of another file."""
-        self.marks += other.marks
+        self.points += other.points
         self.boxes += other.boxes
 
-    def named(self, name: str) -> Markings:
+    def named(self, name: str) -> Markups:
         """The same, with this name for lists and boxes that have none."""
         return replace(
             self,
-            marks=[replace(mark, list_name=mark.list_name or name) for mark in self.marks],
+            points=[replace(point, list_name=point.list_name or name) for point in self.points],
             boxes=[replace(box, name=box.name or name) for box in self.boxes],
         )
 
-    def with_swapped_axes(self) -> Markings:
+    def with_swapped_axes(self) -> Markups:
         """The same, had it been written in the other one of LPS and RAS; voxels stay what they are."""
         if not self.in_world:
             return self
-        return Markings(
-            [replace(mark, position=mark.position * LPS_FROM_RAS) for mark in self.marks],
+        return Markups(
+            [replace(point, position=point.position * LPS_FROM_RAS) for point in self.points],
             [
                 replace(box, centre=box.centre * LPS_FROM_RAS, axes=box.axes * LPS_FROM_RAS[:, None])
                 for box in self.boxes
