@@ -158,8 +158,8 @@ NO_FOREGROUND[5, 8, 4] = 1
 
 BAD = {
     # Readers of points.
-    "points without text": (write("points/a.mrk.json", b"\xff\xfe\x80"), convert, r"a\.mrk\.json is no text in UTF-8"),
-    "points cut off": (cut("points/a.mrk.json"), convert, r"Case a: .*a\.mrk\.json is no markups file \("),
+    "points without text": (write("points/a.mrk.json", b"\xff\xfe\x80"), convert, r"a\.mrk\.json is not text in UTF-8"),
+    "points cut off": (cut("points/a.mrk.json"), convert, r"Case a: .*a\.mrk\.json is not a markups file \("),
     "points in metres": (
         points(VOXELS, coordinateUnits="m"),
         convert,
@@ -178,27 +178,27 @@ BAD = {
     "columns of something else": (
         instead("a.csv", lambda path, _: path.write_text("x,y,z\n1,2,3\n", encoding="utf-8")),
         convert,
-        r"a\.csv has the columns \['x', 'y', 'z'\], which no format explains\. Expected class,instance",
+        r"a\.csv has the columns \['x', 'y', 'z'\], which match no format: use class,instance",
     ),
     "napari without its order of axes": (
         instead("a.csv", lambda path, _: path.write_text("index,axis-0,axis-1,axis-2\n0,1,2,3\n", encoding="utf-8")),
         convert,
-        r"a\.csv comes from napari, which does not say in which order it counts axes",
+        r"a\.csv is from napari and does not contain the order of its axes",
     ),
     "fcsv without its coordinate system": (
         instead("a.fcsv", lambda path, _: path.write_text("# columns = id,x,y,z,label\n1,2,3,4,F\n", encoding="utf-8")),
         convert,
-        r"a\.fcsv does not say whether it is in LPS or RAS: add the line",
+        r"a\.fcsv states no coordinate system: add the line",
     ),
     "a mask instead of points": (
         lambda folder: painted(folder, MASK),
         convert,
-        r"points/a\.nii\.gz holds 3840 voxels of value 1: is it a mask\? Points are single voxels",
+        r"points/a\.nii\.gz has 3840 voxels of value 1, so it is a mask: paint single voxels as points",
     ),
     "painted points of another image": (
         lambda folder: painted(folder, NO_FOREGROUND, spacing_mm=(3, 1, 1)),
         convert,
-        r"points/a\.nii\.gz is not on its image's grid: points as voxels must be painted on the image itself",
+        r"points/a\.nii\.gz is not on its image's grid: paint the points on the image itself",
     ),
     "painted points without foreground": (
         lambda folder: painted(folder, NO_FOREGROUND),

@@ -218,9 +218,7 @@ def test_label_maps_on_another_grid(folder, tmp_path):
     save_image(points / "b.nii.gz", values=values, origin=(0, 0, 0))
     ((case, problem),) = problems(folder, points)
     assert case == "b"
-    assert problem.endswith(
-        "b.nii.gz is not on its image's grid: points as voxels must be painted on the image itself."
-    )
+    assert problem.endswith("b.nii.gz is not on its image's grid: paint the points on the image itself.")
 
 
 def test_missing_and_double_files(folder):

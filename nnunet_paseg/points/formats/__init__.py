@@ -1,6 +1,6 @@
-"""Point files: one reader a format, chosen by suffix and, for tables, by their columns.
+"""Point files: one reader per format, chosen by suffix and, for tables, by the columns.
 
-The project's own format, :mod:`nnunet_paseg.points.formats.csv`, is the only one that is written too.
+Only the package's own format, :mod:`nnunet_paseg.points.formats.csv`, is also written.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ SUFFIXES = (*MARKUPS, *TABLES, *LABEL_MAPS)
 def read_points(
     path: Path, grid: Grid, class_names: Sequence[str], *, case: str = "", swap_lps_ras: bool = False
 ) -> list[Instance]:
-    """Targets of a case.
+    """Read the targets of a case.
 
     Args:
-        path: a point file, or a folder of them (several lists and boxes of one case); docs/points.md describes all.
-        grid: the image's grid, which a label map must share.
-        class_names: the dataset's classes; with a single one nobody needs to name it.
-        case: the case's identifier (default: the file's name), which says nothing as the name of a list.
-        swap_lps_ras: read world coordinates as if the file had said RAS for LPS, or the reverse.
+        path: Point file, or folder of point files (several lists and boxes of one case), see docs/points.md.
+        grid: Grid of the image, which a label map must share.
+        class_names: Classes of the dataset; a single class needs no name in the file.
+        case: Case identifier (default: the file's name), which is ignored as the name of a list.
+        swap_lps_ras: Read LPS world coordinates as RAS, and RAS as LPS.
 
     Raises:
-        PasegError: a suffix that no reader knows, or whatever the reader refuses.
+        PasegError: The suffix is unknown, or the reader of the format rejects the file.
     """
     files = point_files(path) if path.is_dir() else [path]
     case = case or path.name.partition(".")[0]
@@ -47,7 +47,7 @@ def read_points(
     for file in files:
         content = _read(file, grid, class_names)
         if isinstance(content, Markups):
-            # A folder's files are called after their lists, as 3D Slicer saves them.
+            # 3D Slicer names the files after their lists.
             content = content.named(_stem(file)) if path.is_dir() else content
             markups.extend(content.with_swapped_axes() if swap_lps_ras else content)
         elif swap_lps_ras and file.suffix.lower() == ".csv":
@@ -60,14 +60,14 @@ def read_points(
 
 
 def point_files(folder: Path) -> list[Path]:
-    """The point files of a case's folder, by name.
+    """Return the point files in a case's folder, sorted by name.
 
     Raises:
-        PasegError: there is none.
+        PasegError: The folder contains no point file.
     """
     files = [file for file in sorted(folder.iterdir()) if file.name.lower().endswith(SUFFIXES) and file.name[0] != "."]
     if not files:
-        raise PasegError(f"{folder} holds no point file: expected one of {', '.join(SUFFIXES)}.")
+        raise PasegError(f"{folder} contains no point file: add one of {', '.join(SUFFIXES)}.")
     return files
 
 
@@ -88,15 +88,16 @@ def _read(path: Path, grid: Grid, class_names: Sequence[str]) -> Markups | list[
             return read_named_label_map(path, grid)
         if len(class_names) > 1:
             raise PasegError(
-                f"{path} names no class, and the dataset has {len(class_names)} ({', '.join(class_names)}): save "
-                f"ITK-SNAP's label descriptions beside it as {LABEL_FILE}, with names like '{class_names[0]} fg'."
+                f"{path} has no class names, and the dataset has {len(class_names)} classes "
+                f"({', '.join(class_names)}): save ITK-SNAP's label descriptions next to it as {LABEL_FILE}, with "
+                f"names like '{class_names[0]} fg'."
             )
         return read_label_map(path, grid, class_names[0])
-    raise PasegError(f"{path} is no point file that can be read: expected one of {', '.join(SUFFIXES)}.")
+    raise PasegError(f"{path} is not a point file: save it as one of {', '.join(SUFFIXES)}.")
 
 
 def _read_table(path: Path, grid: Grid) -> Markups | list[Instance]:
-    """A table, told by its columns."""
+    """Read a table with the reader that its columns determine."""
     header, _ = rows(read_text(path), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
     if any(set(columns) <= set(header) for columns in SYSTEMS.values()):
         return read_slicer_table(path)
@@ -105,6 +106,6 @@ def _read_table(path: Path, grid: Grid) -> Markups | list[Instance]:
     if set(HEADER) & set(header):
         return read_csv(path)
     raise PasegError(
-        f"{path} has the columns {header}, which no format explains. Expected {','.join(HEADER)}; "
-        "or label,l,p,s or label,r,a,s (3D Slicer); or index,axis-0,axis-1,axis-2 (napari)."
+        f"{path} has the columns {header}, which match no format: use {','.join(HEADER)}, "
+        "or label,l,p,s or label,r,a,s (3D Slicer), or index,axis-0,axis-1,axis-2 (napari)."
     )

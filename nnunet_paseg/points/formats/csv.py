@@ -1,4 +1,4 @@
-"""The project's own point file: a CSV with a line a point, whose header says what it holds."""
+"""The package's own point file: a CSV table with one line per point."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ ROLES = ("foreground", "background")
 
 
 def write_csv(instances: Sequence[Instance], path: Path) -> None:
-    """Write instances as CSV; the instance number tells targets of one class apart."""
+    """Write instances as CSV, numbered in their order.
+
+    Args:
+        instances: Targets of a case.
+        path: CSV file, written atomically.
+    """
     with atomic_output(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
@@ -34,7 +39,7 @@ def read_csv(path: Path) -> list[Instance]:
     """Read instances from CSV.
 
     Raises:
-        PasegError: a missing column, an unknown role, or a coordinate that is no number; names the line.
+        PasegError: A column is missing, a role is unknown, or a coordinate is not a number.
     """
     points: dict[tuple[str, str], dict[str, list[list[float]]]] = defaultdict(lambda: {role: [] for role in ROLES})
     reader = csv.DictReader(io.StringIO(read_text(path)))
@@ -43,11 +48,13 @@ def read_csv(path: Path) -> list[Instance]:
         raise PasegError(f"{path} lacks the columns {missing}; its header must be {','.join(HEADER)}.")
     for line, row in enumerate(reader, start=2):
         if row["role"] not in ROLES:
-            raise PasegError(f"{path}, line {line}: the role is '{row['role']}', not one of {ROLES}.")
+            raise PasegError(f"{path}, line {line}: the role is '{row['role']}', not one of {ROLES}: correct it.")
         try:
             position = [float(row[column]) for column in HEADER[3:]]
         except (TypeError, ValueError):
-            raise PasegError(f"{path}, line {line}: {[row[c] for c in HEADER[3:]]} are not three numbers.") from None
+            raise PasegError(
+                f"{path}, line {line}: {[row[c] for c in HEADER[3:]]} are not three numbers: correct them."
+            ) from None
         if not np.isfinite(position).all():
             raise PasegError(f"{path}, line {line}: a {row['role']} point is not finite: correct or delete it.")
         points[row["class"], row["instance"]][row["role"]].append(position)

@@ -13,18 +13,16 @@ UNDEFINED = "0"
 
 
 def read_fcsv(path: Path) -> Markups:
-    """Points of a fiducial list.
+    """Read the points of a fiducial list.
 
     Raises:
-        PasegError: the file does not say its coordinate system or columns, or a coordinate is no number.
+        PasegError: The coordinate system or the columns are missing, or a coordinate is not a number.
     """
     lines = read_text(path).splitlines()
     matches = [re.match(r"#\s*(\w+)\s*=\s*(.*?)\s*$", line) for line in lines]
     header = {match[1]: match[2] for match in matches if match}
     if "CoordinateSystem" not in header:
-        raise PasegError(
-            f"{path} does not say whether it is in LPS or RAS: add the line '# CoordinateSystem = RAS' (or LPS)."
-        )
+        raise PasegError(f"{path} states no coordinate system: add the line '# CoordinateSystem = RAS' (or LPS).")
     columns = header.get("columns", "")
     if not {"x", "y", "z", "label"} <= set(columns.split(",")):
         raise PasegError(f"{path} has no line '# columns = id,x,y,z,...,label,...': save it from 3D Slicer again.")

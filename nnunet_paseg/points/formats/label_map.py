@@ -1,7 +1,7 @@
 """Points as single voxels of a label map, as PA-Seg published them (``{case}_7points.nii.gz``).
 
-Voxel values: 1 = background and 2 = foreground of instance one, 3 and 4 the same of instance two, and so on. ITK-SNAP
-paints such maps; its label descriptions, saved beside them as ``labels.txt``, may name the values instead.
+Voxel values: 1 = background and 2 = foreground of instance one, 3 and 4 = the same of instance two, and so on.
+Such maps are painted in ITK-SNAP. Its label descriptions, saved next to them as ``labels.txt``, may name the values.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from nnunet_paseg.points.instance import Instance
 
 LABEL_FILE = "labels.txt"
 MAX_PAINTED = 1000
-"""More voxels than this of one value were painted as a mask, not as points."""
+"""A value with more voxels than this was painted as a mask, not as points."""
 
 
 def read_label_map(path: Path, grid: Grid, class_name: str) -> list[Instance]:
-    """Instances of a point label map.
+    """Read the instances of a point label map.
 
     Args:
-        path: label map on the image's grid.
-        grid: the image's grid.
-        class_name: class of every instance, since the map names none.
+        path: Label map on the image's grid.
+        grid: Grid of the image.
+        class_name: Class of all instances, since the map contains no class names.
 
     Raises:
-        PasegError: another grid than the image's, values that are no whole numbers, a mask, or an instance without a
+        PasegError: The map is a mask or on a different grid, a value is not a whole number, or an instance has no
             foreground voxel.
     """
     values = _painted(path, grid)
@@ -51,16 +51,18 @@ def read_label_map(path: Path, grid: Grid, class_name: str) -> list[Instance]:
 
 
 def read_named_label_map(path: Path, grid: Grid) -> Markups:
-    """Points of a label map whose values are named by the label descriptions beside it.
+    """Read the points of a label map whose values are named by the label descriptions next to it.
 
     Raises:
-        PasegError: a map or descriptions that cannot be used, or a value that they do not name.
+        PasegError: The map or the descriptions are invalid, or a value has no description.
     """
     values, names = _painted(path, grid), _names(path.with_name(LABEL_FILE))
     markups = Markups(in_world=False)
     for value in np.unique(values[values > 0]).astype(int).tolist():
         if value not in names:
-            raise PasegError(f"{path} holds the value {value}, which {path.with_name(LABEL_FILE)} does not name.")
+            raise PasegError(
+                f"{path} contains the value {value}, which has no name in {path.with_name(LABEL_FILE)}: add it there."
+            )
         for voxel in np.argwhere(values == value):
             where = f"{path}, voxel {voxel.tolist()} (z, y, x)"
             markups.points.append(ControlPoint(grid.to_world(voxel)[0], names[value], "", where))
@@ -68,26 +70,26 @@ def read_named_label_map(path: Path, grid: Grid) -> Markups:
 
 
 def _names(path: Path) -> dict[int, str]:
-    """Label names of ITK-SNAP's descriptions: index, red, green, blue, opacity, visibility, mesh, "name"."""
+    """Read label names: lines of index, red, green, blue, opacity, visibility, mesh and "name"."""
     lines = [line for line in read_text(path).splitlines() if line.strip() and not line.lstrip().startswith("#")]
     matches = [re.fullmatch(r'\s*(\d+)(?:\s+[\d.]+){6}\s+"(.*)"\s*', line) for line in lines]
     if not lines or not all(matches):
-        raise PasegError(f"{path} holds no label descriptions: save them from ITK-SNAP, or remove it.")
+        raise PasegError(f"{path} contains no label descriptions: save them from ITK-SNAP, or remove it.")
     return {int(match[1]): match[2] for match in matches if match}
 
 
 def _painted(path: Path, grid: Grid) -> npt.NDArray[Any]:
-    """Values of a point label map on the image's grid."""
+    """Read the values of a point label map on the image's grid."""
     if not Grid.from_file(path).same_as(grid):
-        raise PasegError(f"{path} is not on its image's grid: points as voxels must be painted on the image itself.")
+        raise PasegError(f"{path} is not on its image's grid: paint the points on the image itself.")
     values = read_array(path)
     if not np.array_equal(values, np.rint(values)) or values.min() < 0:
-        raise PasegError(f"{path} is no label map: its values must be whole numbers from 0.")
+        raise PasegError(f"{path} is not a label map: its values must be whole numbers from 0.")
     present, counts = np.unique(values[values > 0], return_counts=True)
     if (counts > MAX_PAINTED).any():
         value = int(present[counts.argmax()])
         raise PasegError(
-            f"{path} holds {counts.max()} voxels of value {value}: is it a mask? Points are single voxels; "
-            "dataset_conversion/from_dense_dataset.py simulates them from masks."
+            f"{path} has {counts.max()} voxels of value {value}, so it is a mask: paint single voxels as points. "
+            "dataset_conversion/from_dense_dataset.py simulates points from masks."
         )
     return values

@@ -1,4 +1,4 @@
-"""What markup files hold before anyone knows which targets they mean: single points and boxes with their names."""
+"""Control points and boxes with their names, as files contain them, before they are grouped into targets."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.grid import FloatArray, Grid
 
 LPS_FROM_RAS = np.array([-1.0, -1.0, 1.0])
-"""LPS and RAS differ in the signs of x and y, in either direction."""
+"""Factors of x, y and z that convert RAS to LPS, and LPS to RAS."""
 
 
 @dataclass(frozen=True, eq=False)
 class ControlPoint:
-    """One point of a file.
+    """A point in a file.
 
     Attributes:
         position: (3,) world LPS millimetres (x, y, z).
         label: the point's own name, as typed or as the tool numbered it.
-        list_name: name of the list that it is in; empty where the file names none.
+        list_name: name of its list; empty if the list has no name.
         where: file and number of the point, for messages.
     """
 
@@ -40,11 +40,11 @@ class ControlPoint:
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """A box around a target, drawn as such; it says where the background begins on all six sides.
+    """A box drawn around a target: its faces are where the background begins.
 
     Attributes:
         centre: (3,) world LPS millimetres (x, y, z).
-        axes: (3, 3) unit vectors of the edges in world LPS, one a column.
+        axes: (3, 3) unit vectors of the edges in world LPS, one per column.
         size_mm: (3,) lengths of the edges.
         name: the box's name.
         where: file and number of the box, for messages.
@@ -59,55 +59,63 @@ class Box:
     def __post_init__(self) -> None:
         finite = all(np.isfinite(values).all() for values in (self.centre, self.axes, self.size_mm))
         if not finite or (self.size_mm <= 0).any():
-            raise PasegError(f"{self}: a box needs a centre and three positive sizes, got {self.size_mm.tolist()} mm.")
+            raise PasegError(
+                f"{self}: a box needs a centre and three positive sizes, got {self.size_mm.tolist()} mm: draw it again."
+            )
         if not np.allclose(self.axes.T @ self.axes, np.eye(3), atol=1e-3):
-            raise PasegError(f"{self}: its orientation {self.axes.ravel().tolist()} is no rotation.")
+            raise PasegError(f"{self}: its orientation {self.axes.ravel().tolist()} is not a rotation: draw it again.")
 
     def __str__(self) -> str:
         return f"{self.where} '{self.name}'" if self.name else self.where
 
     def contains(self, position: FloatArray) -> bool:
-        """Whether a world position lies in the box."""
+        """Return whether a world LPS position is in the box."""
         return bool((np.abs((position - self.centre) @ self.axes) <= self.size_mm / 2 + 1e-6).all())
 
     def corners(self, grid: Grid) -> FloatArray:
-        """Two opposite corners, in the first planes of voxels on or outside the box (oblique: its bounding box).
+        """Return two opposite corners, in the first planes of voxels on or outside the box (oblique: its bounding box).
 
-        Where the box reaches beyond the image, the corner lies on the image's border. Points on the faces would say
-        more than a drawn box does: that the target ends beside them.
+        Where the box reaches beyond the image, the corner is on the image's border. Points on the faces would mean
+        more than a box does: that the surface of the target is next to them.
 
         Args:
-            grid: the image's grid.
+            grid: Grid of the image.
 
         Returns:
             (2, 3) world LPS millimetres.
         """
         corners = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)]) * self.size_mm
         index = grid.to_indices(self.centre + corners @ self.axes.T)
-        # A face within rounding of a voxel's centre is on that voxel, whichever side the last digit fell.
+        # A face within rounding error of a voxel's centre is on that voxel.
         low, high = np.floor(index.min(axis=0) + 1e-4), np.ceil(index.max(axis=0) - 1e-4)
         last = np.asarray(grid.shape) - 1
         if ((high < 0) | (low > last)).any():
-            raise PasegError(f"{self} lies outside the image. Are LPS and RAS swapped, or is it another image's?")
+            raise PasegError(f"{self} is outside the image: check the image, and whether LPS and RAS are swapped.")
         low, high = np.clip(low, 0, last), np.clip(high, 0, last)
         return grid.to_world(np.stack([low, high]))
 
 
 @dataclass
 class Markups:
-    """All points and boxes of a file, in its order; ``in_world`` where it holds millimetres, not voxels."""
+    """All points and boxes of a file, in its order.
+
+    Attributes:
+        points: control points.
+        boxes: boxes.
+        in_world: whether the file contains millimetres, not voxel indices.
+    """
 
     points: list[ControlPoint] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
     in_world: bool = True
 
     def extend(self, other: Markups) -> None:
-        """Append those of another file."""
+        """Append the points and boxes of another file."""
         self.points += other.points
         self.boxes += other.boxes
 
     def named(self, name: str) -> Markups:
-        """The same, with this name for lists and boxes that have none."""
+        """Return a copy in which unnamed lists and boxes have this name."""
         return replace(
             self,
             points=[replace(point, list_name=point.list_name or name) for point in self.points],
@@ -115,7 +123,7 @@ class Markups:
         )
 
     def with_swapped_axes(self) -> Markups:
-        """The same, had it been written in the other one of LPS and RAS; voxels stay what they are."""
+        """Return a copy with LPS read as RAS and RAS as LPS; points in voxels stay unchanged."""
         if not self.in_world:
             return self
         return Markups(
@@ -128,15 +136,22 @@ class Markups:
 
 
 def as_lps(position: FloatArray, system: str, where: str) -> FloatArray:
-    """World LPS of a position in LPS or RAS, by any name that 3D Slicer gives them."""
+    """Convert a position to LPS.
+
+    Args:
+        position: (3,) millimetres (x, y, z).
+        system: Coordinate system as 3D Slicer writes it: LPS, RAS, 1 (LPS) or 0 (RAS).
+        where: File and number of the point, for messages.
+
+    Raises:
+        PasegError: The coordinate system is unknown.
+    """
     known = {"LPS": False, "1": False, "RAS": True, "0": True}
     if system.strip().upper() not in known:
-        raise PasegError(
-            f"{where}: the coordinate system is '{system}', not LPS or RAS: save the points in one of both."
-        )
+        raise PasegError(f"{where}: the coordinate system is '{system}': save the points in LPS or RAS.")
     return position * LPS_FROM_RAS if known[system.strip().upper()] else position
 
 
 def point_at(path: Path, number: int) -> str:
-    """How messages call the point of a file, counted from one."""
+    """Return the name of a point in messages, counted from one."""
     return f"{path}, point {number}"

@@ -19,12 +19,13 @@ IDENTITY = (1, 0, 0, 0, 1, 0, 0, 0, 1)
 
 
 def read_mrk_json(path: Path) -> Markups:
-    """Points and boxes of a markups file.
+    """Read the points and boxes of a markups file.
 
     Points without a position (planned but not placed) are left out.
 
     Raises:
-        PasegError: no markups, another kind of markup, a unit other than millimetres, or nothing that was placed.
+        PasegError: The file contains no markups, a markup is neither a point list nor a box or not in millimetres, or
+            no point of a list has been placed.
     """
     try:
         content = json.loads(read_text(path))
@@ -34,7 +35,7 @@ def read_mrk_json(path: Path) -> Markups:
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, PasegError):
             raise
-        raise PasegError(f"{path} is no markups file ({error!r}): save the points from 3D Slicer again.") from error
+        raise PasegError(f"{path} is not a markups file ({error!r}): save the points from 3D Slicer again.") from error
     markups, number = Markups(), 0
     for index, markup in enumerate(saved, start=1):
         where = f"{path}, markup {index}"
@@ -55,7 +56,7 @@ def read_mrk_json(path: Path) -> Markups:
                 )
             markups.points += placed
         else:
-            raise PasegError(f"{where} is a '{kind}': only point lists and ROI boxes say where a target is; delete it.")
+            raise PasegError(f"{where} is a '{kind}', neither a point list nor an ROI box: delete it.")
     return markups
 
 

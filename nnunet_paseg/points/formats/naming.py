@@ -1,7 +1,7 @@
-"""The naming rule: what the name of a list or a point says about class, target and role.
+"""The naming rule: class, target number and role in the name of a list, a point or a box.
 
-A name is made of words in any order: a class of the dataset, a number that tells targets of one class apart, a role.
-A number behind a hyphen at the end (``tumor-3``), behind a role (``bg 3``) or alone counts points: it says nothing.
+A name consists of words in any order: a class of the dataset, a number that distinguishes targets of one class, a role.
+A number after a hyphen at the end (``tumor-3``), after a role (``bg 3``) or alone counts points and is ignored.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ ROLES = {
     **dict.fromkeys(("bg", "background", "out", "outside"), "background"),
 }
 DEFAULT_NAME = re.compile(r"(f|p|r|roi|points?|fiducials?|markups?|markups?(fiducial|roi)|list|pointlist)")
-"""What tools call lists and boxes that nobody has named."""
+"""Default names of lists and boxes."""
 
 
 @dataclass(frozen=True)
 class ParsedName:
-    """What a name says; None for what it leaves open."""
+    """Class, target number and role in a name; None if the name does not contain them."""
 
     class_name: str | None = None
     number: int | None = None
@@ -30,19 +30,19 @@ class ParsedName:
 
 
 def parse_name(name: str, class_names: Sequence[str], *, who: str, case: str = "") -> ParsedName:
-    """What the name of a list or a point says.
+    """Parse the name of a list, a point or a box.
 
     Args:
-        name: the name as typed.
-        class_names: the dataset's classes; upper and lower case are one, so are spaces and underscores.
-        who: the point or list, for messages.
-        case: the case's identifier, which says nothing as a name.
+        name: Name as typed.
+        class_names: Classes of the dataset; case is ignored, and underscores count as spaces.
+        who: Point or list, for messages.
+        case: Case identifier, which is ignored as a name.
 
     Returns:
         Class, target number and role.
 
     Raises:
-        PasegError: a word that is none of these.
+        PasegError: A word is neither a class nor a number nor a role.
 
     Example:
         >>> parse_name("Tumor 2 bg-5", ["tumor"], who="point 5")
@@ -52,7 +52,7 @@ def parse_name(name: str, class_names: Sequence[str], *, who: str, case: str = "
     if case and re.sub(r"-\d+$", "", rest) == _plain(case):
         return ParsedName()
     class_name = None
-    # Longest first, so that "left kidney" is not taken for "kidney".
+    # Longest first: "left kidney" before "kidney".
     for candidate in sorted(class_names, key=len, reverse=True):
         if match := _whole(candidate).search(rest):
             class_name = candidate
@@ -65,7 +65,7 @@ def parse_name(name: str, class_names: Sequence[str], *, who: str, case: str = "
         if word in ROLES and role in (None, ROLES[word]):
             role = ROLES[word]
         elif word.isdecimal() and (role or number is None):
-            # Behind a role, or without a name, a number counts points.
+            # After a role, or without a name, a number counts points.
             number = int(word) if named and not role else number
         elif word and not named and DEFAULT_NAME.fullmatch(word):
             named = True
@@ -82,7 +82,7 @@ def _plain(text: str) -> str:
 
 
 def _whole(name: str) -> re.Pattern[str]:
-    """A name that is not part of a longer word; a number may follow at once ("tumor2")."""
+    """Return a pattern of a name that is not part of a longer word; digits may follow ("tumor2")."""
     plain = _plain(name)
     no_digit = r"(?!\d)" if plain[-1:].isdigit() else ""
     return re.compile(rf"(?<!\w){re.escape(plain)}(?![^\W\d]){no_digit}")

@@ -1,8 +1,8 @@
-"""napari's points layers, ``.csv``: voxel indices, in an axis order that the file does not say.
+"""napari's points layers, ``.csv``: voxel indices, in an axis order that the file does not contain.
 
-napari shows an array as its reader gave it: ``ijk`` (x, y, z, as nibabel reads) or ``kji`` (z, y, x, as SimpleITK and
-scikit-image read). It is stated in the file's name, ``{case}.kji.csv``, or once for a whole folder in a file
-``axes.txt`` that holds the one word.
+napari shows an array in the order of its reader: ``ijk`` (x, y, z, nibabel) or ``kji`` (z, y, x, SimpleITK and
+scikit-image). The order is stated in the file's name, ``{case}.kji.csv``, or for the whole folder in a file
+``axes.txt`` of one word.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ NAME_COLUMNS = ("class", "label", "name")
 
 
 def read_napari(path: Path, grid: Grid) -> Markups:
-    """Points of a points layer; a column called label, class, name, instance or role names them.
+    """Read the points of a points layer, named by columns called label, class, name, instance or role.
 
     Raises:
-        PasegError: a layer that is not 3D, an axis order that nobody stated, or a coordinate that is no number.
+        PasegError: The layer is not 3D, the axis order is not stated, or a coordinate is not a number.
     """
     header, lines = rows(read_text(path))
     if not set(AXES) <= set(header) or "axis-3" in header:
@@ -41,7 +41,7 @@ def read_napari(path: Path, grid: Grid) -> Markups:
 
 
 def _name(row: dict[str, str]) -> str:
-    """The row's name in the words of the naming rule, where a target's number needs a word before it."""
+    """Return the row's name; a target number needs a word before it."""
     name = " ".join(filter(None, (row.get(column) for column in NAME_COLUMNS)))
     number = row.get("instance", "").removesuffix(".0")
     return " ".join(filter(None, (name or ("points" if number else ""), number, row.get("role"))))
@@ -54,9 +54,9 @@ def _order(path: Path) -> str:
     if (file := path.with_name(ORDER_FILE)).is_file():
         if (stated := read_text(file).strip().lower()) in ORDERS:
             return stated
-        raise PasegError(f"{file} says '{stated}': it must hold one word, ijk or kji.")
+        raise PasegError(f"{file} contains '{stated}': write one word, ijk or kji.")
     raise PasegError(
-        f"{path} comes from napari, which does not say in which order it counts axes: put the word kji (arrays as "
+        f"{path} is from napari and does not contain the order of its axes: write the word kji (arrays as "
         f"z, y, x: SimpleITK, scikit-image) or ijk (x, y, z: nibabel) into {file}, or call the file "
         f"{path.stem}.kji.csv or {path.stem}.ijk.csv."
     )

@@ -1,4 +1,4 @@
-"""Which points of one target lie inside it, and which outside."""
+"""Foreground and background points of one target."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OTHER_ROLE = {"foreground": "background", "background": "foreground"}
 
 @dataclass(frozen=True, eq=False)
 class NamedPoint:
-    """A point with what its own name says, and that of its list."""
+    """A control point with its parsed name and the parsed name of its list."""
 
     control_point: ControlPoint
     own: ParsedName
@@ -34,7 +34,7 @@ class NamedPoint:
 
     @property
     def number(self) -> int | None:
-        """A list's number counts targets of the list's class only."""
+        """Target number; the number of a list counts targets of the list's class only."""
         foreign = self.own.class_name is not None and self.of_list.class_name not in (None, self.own.class_name)
         return self.own.number if self.own.number is not None or foreign else self.of_list.number
 
@@ -44,13 +44,13 @@ class NamedPoint:
 
 
 def instance_of(target: list[NamedPoint], class_name: str, grid: Grid) -> Instance:
-    """A target of its points.
+    """Build a target from its points.
 
-    Where no role is named, the point that the others enclose is the foreground; where one role is, the others have the
-    other one.
+    If no point has a role, the point that the others enclose is the foreground point. If only one role occurs, the
+    points without role have the other one.
 
     Raises:
-        PasegError: roles that cannot be told.
+        PasegError: The roles of the points cannot be inferred.
     """
     roles = {point.role for point in target if point.role}
     if not roles:
@@ -70,7 +70,7 @@ def instance_of(target: list[NamedPoint], class_name: str, grid: Grid) -> Instan
 
 
 def by_role(target: Sequence[NamedPoint], *, default: str | None) -> tuple[list[NamedPoint], list[NamedPoint]]:
-    """Foreground and background points; those without a role have the default's."""
+    """Return foreground and background points; points without a role have the default role."""
     sides: dict[str, list[NamedPoint]] = {"foreground": [], "background": []}
     for point in target:
         role = point.role or default
@@ -81,7 +81,7 @@ def by_role(target: Sequence[NamedPoint], *, default: str | None) -> tuple[list[
 
 
 def _enclosed(target: Sequence[NamedPoint], grid: Grid) -> list[int]:
-    """Indices of the points between the others along every axis of the image."""
+    """Return the indices of the points that are between the others along every axis of the image."""
     voxels = grid.to_voxels(positions_of(target))
     last = np.asarray(grid.shape) - 1
     strictly, at_border = [], []
@@ -90,7 +90,7 @@ def _enclosed(target: Sequence[NamedPoint], grid: Grid) -> list[int]:
         if not len(others):
             continue
         low, high = others.min(axis=0), others.max(axis=0)
-        # The outermost point of a face is one, or another point than the one that was meant took its place.
+        # Two outermost points at one face mean that a click may be missing elsewhere.
         if (((others == low).sum(axis=0) > 1) & (low > 0)).any() or (
             ((others == high).sum(axis=0) > 1) & (high < last)
         ).any():
@@ -98,12 +98,12 @@ def _enclosed(target: Sequence[NamedPoint], grid: Grid) -> list[int]:
         below, above = voxel > low, voxel < high
         if (below & above).all():
             strictly.append(index)
-        # A target at the image's border leaves no room for points outside it.
+        # At the image's border there is no room for points outside the target.
         if ((below | (low == 0)) & (above | (high == last)) & (voxel >= low) & (voxel <= high)).all():
             at_border.append(index)
     return strictly or at_border
 
 
 def positions_of(target: Sequence[NamedPoint]) -> FloatArray:
-    """(n, 3) world LPS millimetres."""
+    """Return positions, (n, 3) world LPS millimetres."""
     return np.array([point.control_point.position for point in target], dtype=np.float64).reshape(-1, 3)

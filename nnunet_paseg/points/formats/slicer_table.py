@@ -12,15 +12,15 @@ SYSTEMS = {"LPS": ("l", "p", "s"), "RAS": ("r", "a", "s")}
 
 
 def read_slicer_table(path: Path) -> Markups:
-    """Points of a control-point table.
+    """Read the points of a control-point table.
 
     Raises:
-        PasegError: columns of neither coordinate system, or a coordinate that is no number.
+        PasegError: The columns belong to neither coordinate system, or a coordinate is not a number.
     """
     header, lines = rows(read_text(path), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
     system = next((name for name, columns in SYSTEMS.items() if set(columns) <= set(header)), None)
     if system is None:
-        raise PasegError(f"{path} has the columns {header}; a control-point table has label and l,p,s or r,a,s.")
+        raise PasegError(f"{path} has the columns {header}; use label and l,p,s or r,a,s.")
     markups = Markups()
     for number, (_, row) in enumerate(lines, start=1):
         where = point_at(path, number)

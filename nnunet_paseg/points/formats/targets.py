@@ -1,4 +1,4 @@
-"""From named points and boxes to targets: which points belong together, and of what class."""
+"""Grouping of named points and boxes into targets."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ from nnunet_paseg.points.instance import Instance
 
 
 def find_targets(markups: Markups, grid: Grid, class_names: Sequence[str], *, case: str = "") -> list[Instance]:
-    """Targets of a case, in the order in which they were marked.
+    """Group points and boxes into targets, in the order of the file.
 
-    Points inside a drawn box belong to it. The others: an unnamed point continues the target of the point before it;
-    points of one class and number are one target, or several in sevens if no role is named; where none is named, the
-    foreground point is the one that the others enclose.
+    Points inside a box belong to the box. Any other unnamed point continues the target of the point before it. Points
+    of one class and number form one target, or several targets of seven points if no point has a role.
 
     Args:
-        markups: points and boxes of the case.
-        grid: the image's grid, along whose axes points enclose.
-        class_names: the dataset's classes; with a single one nobody needs to name it.
-        case: the case's identifier, which says nothing as the name of a list.
+        markups: Points and boxes of the case.
+        grid: Grid of the image, along whose axes points enclose.
+        class_names: Classes of the dataset; a single class needs no name.
+        case: Case identifier, which is ignored as the name of a list.
 
     Raises:
-        PasegError: a name that says too little or something unknown, or points whose roles cannot be told.
+        PasegError: A name is unknown or has no class, or the roles of the points cannot be inferred.
     """
     loose = [_name(point, class_names, case) for point in markups.points]
     instances = []
@@ -38,7 +37,7 @@ def find_targets(markups: Markups, grid: Grid, class_names: Sequence[str], *, ca
         class_name = parsed.class_name or next((point.class_name for point in members if point.class_name), None)
         foreground, background = by_role(members, default="foreground")
         if not foreground:
-            raise PasegError(f"{box} holds no foreground point: click at least one point inside the target.")
+            raise PasegError(f"{box} contains no foreground point: click at least one point inside the target.")
         instances.append(
             Instance(
                 class_name or _only(class_names, str(box)),
@@ -64,7 +63,7 @@ def _name(point: ControlPoint, class_names: Sequence[str], case: str) -> NamedPo
 def _members(
     boxes: Sequence[Box], points: Sequence[NamedPoint], class_names: Sequence[str], case: str
 ) -> list[tuple[Box, ParsedName, list[NamedPoint]]]:
-    """The points inside each box, unless its name or theirs says otherwise."""
+    """Return every box with its parsed name and the points inside it, unless their names contradict."""
     result: list[tuple[Box, ParsedName, list[NamedPoint]]] = []
     for box in boxes:
         parsed = parse_name(box.name, class_names, who=box.where, case=case)
@@ -78,7 +77,7 @@ def _members(
         for other, _, taken in result:
             if shared := [point for point in members if point in taken]:
                 raise PasegError(
-                    f"{shared[0]} lies in two boxes, {other} and {box}: name boxes and points alike, e.g. "
+                    f"{shared[0]} is in two boxes, {other} and {box}: name boxes and points alike, e.g. "
                     f"'{class_names[0]} 1' and '{class_names[0]} 2'."
                 )
         result.append((box, parsed, members))
@@ -86,7 +85,7 @@ def _members(
 
 
 def _groups(points: Sequence[NamedPoint], class_names: Sequence[str]) -> dict[tuple[str, int | None], list[NamedPoint]]:
-    """Points by class and number; one that names neither continues the target of the point before it in its list."""
+    """Group points by class and number; a point without both continues the target of the point before it."""
     groups: dict[tuple[str, int | None], list[NamedPoint]] = {}
     class_name: str | None = None
     number: int | None = None
@@ -95,7 +94,7 @@ def _groups(points: Sequence[NamedPoint], class_names: Sequence[str]) -> dict[tu
         if point.control_point.list_name != before:
             before = point.control_point.list_name
             class_name, number = point.of_list.class_name, point.of_list.number
-        # "tumor-9" only counts on in a list called "tumor".
+        # The tool numbers the points of a list called "tumor": "tumor-9" starts no target.
         continues = (
             point.own.class_name in (None, class_name)
             and point.own.number is None
@@ -111,13 +110,13 @@ def _only(class_names: Sequence[str], who: str) -> str:
     if len(class_names) == 1:
         return class_names[0]
     raise PasegError(
-        f"{who} names no class, and the dataset has {len(class_names)}: name it, or its list, after one of "
+        f"{who} has no class name, and the dataset has {len(class_names)} classes: name it, or its list, after one of "
         f"{', '.join(class_names)}."
     )
 
 
 def _split(group: list[NamedPoint], grid: Grid) -> list[list[NamedPoint]]:
-    """One target, or several if nobody named a role and the points come in sevens (in a single slice: in fives)."""
+    """Split points without roles into targets of seven points (in a single slice: of five)."""
     size = 1 + 2 * sum(n > 1 for n in grid.shape)
     if any(point.role for point in group) or len(group) % size:
         return [group]

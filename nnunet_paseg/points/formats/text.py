@@ -1,4 +1,4 @@
-"""Reading text files of any origin: byte order marks, line ends and tables, with errors that name the line."""
+"""Text files and tables."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from nnunet_paseg.points.grid import FloatArray
 
 
 def read_text(path: Path) -> str:
-    """Text of a file, with or without a byte order mark.
+    """Read a text file, with or without a byte order mark.
 
     Raises:
-        PasegError: the file is missing or no text.
+        PasegError: The file is missing or not text in UTF-8.
     """
     try:
         # 3D Slicer 5 leaves carriage returns in the middle of some lines.
@@ -24,11 +24,14 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise PasegError(f"{path} cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
-        raise PasegError(f"{path} is no text in UTF-8: save it again as plain text.") from error
+        raise PasegError(f"{path} is not text in UTF-8: save it again as plain text.") from error
 
 
 def rows(text: str, *, delimiter: str = ",") -> tuple[list[str], Iterator[tuple[int, dict[str, str]]]]:
-    """Header of a table, and its lines by number and column; empty lines are left out, missing fields are empty."""
+    """Return the header of a table and its lines as numbers and cells by column.
+
+    Empty lines are left out, and missing cells are empty.
+    """
     reader = csv.reader(text.splitlines(), delimiter=delimiter)
     header = [name.strip() for name in next(reader, [])]
 
@@ -42,10 +45,10 @@ def rows(text: str, *, delimiter: str = ",") -> tuple[list[str], Iterator[tuple[
 
 
 def coordinates(row: dict[str, str], columns: Sequence[str], where: str) -> FloatArray:
-    """Three numbers of a line.
+    """Return three coordinates of a line.
 
     Raises:
-        PasegError: they are no numbers.
+        PasegError: A coordinate is not a number.
     """
     try:
         return np.array([float(row[column]) for column in columns])

@@ -85,7 +85,7 @@ def test_every_format_gives_the_same_labels(sources):
         (
             lambda s: (s / "points" / "d" / "edema.mrk.json").unlink(),
             [],
-            r"R\.mrk\.json, markup 1 'R' holds no foreground",
+            r"R\.mrk\.json, markup 1 'R' contains no foreground",
         ),
         (lambda s: (s / "masks" / "e.nii.gz").unlink(), [], r"Test case e has no mask in .*: there must be one"),
         (lambda s: None, ["--channel-names", "T1"], r"Case a has 2 image files for the 1 channels \['T1'\]"),

@@ -86,12 +86,12 @@ def test_bad_maps_are_refused(image, tmp_path):
         read_label_map(tmp_path / "lonely.nii.gz", grid, "tumor")
     values[3, 3, 3] = 0.5
     save(values, image, tmp_path / "half.nii.gz")
-    with pytest.raises(PasegError, match=r"half\.nii\.gz is no label map: its values must be whole numbers"):
+    with pytest.raises(PasegError, match=r"half\.nii\.gz is not a label map: its values must be whole numbers"):
         read_label_map(tmp_path / "half.nii.gz", grid, "tumor")
     moved = Grid(grid.shape, grid.spacing_mm, (0.0, 0.0, 0.0), grid.direction)
     with pytest.raises(PasegError, match=r"lonely\.nii\.gz is not on its image's grid"):
         read_label_map(tmp_path / "lonely.nii.gz", moved, "tumor")
-    with pytest.raises(PasegError, match=r"points\.txt is no point file that can be read: expected one of \.mrk\.json"):
+    with pytest.raises(PasegError, match=r"points\.txt is not a point file: save it as one of \.mrk\.json"):
         read_points(tmp_path / "points.txt", grid, ["tumor"])
 
 
@@ -109,7 +109,7 @@ def test_4d_maps_are_refused(image, tmp_path):
 
 def test_a_mask_is_not_taken_for_points(image, tmp_path):
     save(np.full((12, 16, 20), 2, dtype=np.uint8), image, tmp_path / "mask.nii.gz")
-    with pytest.raises(PasegError, match=r"mask\.nii\.gz holds 3840 voxels of value 2: is it a mask\?"):
+    with pytest.raises(PasegError, match=r"mask\.nii\.gz has 3840 voxels of value 2, so it is a mask"):
         read_points(tmp_path / "mask.nii.gz", Grid.from_image(image), ["tumor"])
 
 
@@ -129,7 +129,9 @@ def test_named_values_of_itk_snap(image, tmp_path):
     values[6, 6, 6], values[3, 3, 3] = 5, 6
     save(values, image, tmp_path / "case.nii.gz")
     grid = Grid.from_image(image)
-    with pytest.raises(PasegError, match=r"names no class, and the dataset has 2 \(tumor, edema\).*labels\.txt"):
+    with pytest.raises(
+        PasegError, match=r"has no class names, and the dataset has 2 classes \(tumor, edema\).*labels\.txt"
+    ):
         read_points(tmp_path / "case.nii.gz", grid, ["tumor", "edema"])
     (tmp_path / "labels.txt").write_text(DESCRIPTIONS, encoding="utf-8")
     first, second = read_points(tmp_path / "case.nii.gz", grid, ["tumor", "edema"])
@@ -139,8 +141,8 @@ def test_named_values_of_itk_snap(image, tmp_path):
     assert grid.to_voxels(second.background).tolist() == [[3, 3, 3]]
     values[0, 0, 0] = 9
     save(values, image, tmp_path / "case.nii.gz")
-    with pytest.raises(PasegError, match=r"case\.nii\.gz holds the value 9, which .*labels\.txt does not name"):
+    with pytest.raises(PasegError, match=r"case\.nii\.gz contains the value 9, which has no name in .*labels\.txt"):
         read_points(tmp_path / "case.nii.gz", grid, ["tumor", "edema"])
     (tmp_path / "labels.txt").write_text("tumor\nedema\n", encoding="utf-8")
-    with pytest.raises(PasegError, match=r"labels\.txt holds no label descriptions"):
+    with pytest.raises(PasegError, match=r"labels\.txt contains no label descriptions"):
         read_points(tmp_path / "case.nii.gz", grid, ["tumor", "edema"])

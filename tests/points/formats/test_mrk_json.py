@@ -68,7 +68,7 @@ def test_a_folder_of_lists_named_as_slicer_names_them(tmp_path):
     assert boxed.foreground.tolist() == [[20, 20, 20]]
     assert clicked.foreground.tolist() == [[10, 10, 10]]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(PasegError, match=r"empty holds no point file: expected one of \.mrk\.json"):
+    with pytest.raises(PasegError, match=r"empty contains no point file: add one of \.mrk\.json"):
         read_points(tmp_path / "empty", GRID, ["tumor"])
 
 
@@ -88,13 +88,13 @@ ROI = writers.roi([1, 2, 3], [4, 5, 6])
     ("markup", "message"),
     [
         (change(ONE, coordinateUnits="um"), r"a\.mrk\.json, markup 1 is in um, not in millimetres: save it in mm"),
-        (change(ONE, coordinateSystem="IJK"), r"point 1: the coordinate system is 'IJK', not LPS or RAS: save"),
+        (change(ONE, coordinateSystem="IJK"), r"point 1: the coordinate system is 'IJK': save"),
         (change(ONE, controlPoints=[{"position": [1, 2]}]), r"point 1: 'position' is \[1, 2\], not 3 numbers: save"),
         (
             change(ONE, controlPoints=[{"label": "F-1", "position": ""}]),
             r"markup 1: none of its 1 points has been placed",
         ),
-        (change(ONE, type="Line"), r"markup 1 is a 'Line': only point lists and ROI boxes .* delete it"),
+        (change(ONE, type="Line"), r"markup 1 is a 'Line', neither a point list nor an ROI box: delete it"),
         (change(ROI, roiType="Sphere"), r"an ROI must be a box that is not inside out, not 'Sphere': draw a box"),
         (change(ROI, size=[1, 2, 0]), r"markup 1 'R': a box needs a centre and three positive sizes"),
         (change(ROI, size=None), r"markup 1: 'size' is None, not 3 numbers"),
@@ -110,6 +110,6 @@ def test_bad_markups_are_refused(tmp_path, markup, message):
 def test_other_json_is_refused(tmp_path, content):
     (tmp_path / "a.mrk.json").write_text(content, encoding="utf-8")
     with pytest.raises(
-        PasegError, match=r"a\.mrk\.json is no markups file \(.*\): save the points from 3D Slicer again"
+        PasegError, match=r"a\.mrk\.json is not a markups file \(.*\): save the points from 3D Slicer again"
     ):
         read_mrk_json(tmp_path / "a.mrk.json")

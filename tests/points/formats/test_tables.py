@@ -50,30 +50,30 @@ def test_napari_names_and_axes(tmp_path):
     np.testing.assert_allclose(marks[0].position, [5 + 5, -7 + 2 * 8, 11 + 3 * 9])
     (tmp_path / "axes.txt").write_text("xyz", encoding="utf-8")
     path = writers.save_napari(tmp_path / "b.csv", [[1, 2, 3]])
-    with pytest.raises(PasegError, match=r"axes\.txt says 'xyz': it must hold one word, ijk or kji"):
+    with pytest.raises(PasegError, match=r"axes\.txt contains 'xyz': write one word, ijk or kji"):
         read_napari(path, GRID)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.fcsv", f"{COLUMNS}\n1,1,2,3", r"a\.fcsv does not say whether it is in LPS or RAS: add the line"),
+        ("a.fcsv", f"{COLUMNS}\n1,1,2,3", r"a\.fcsv states no coordinate system: add the line"),
         ("a.fcsv", "# CoordinateSystem = LPS\n1,1,2,3", r"a\.fcsv has no line '# columns = id,x,y,z"),
-        ("a.fcsv", f"# CoordinateSystem = 2\n{COLUMNS}\n1,1,2,3", r"point 1: the coordinate system is '2', not LPS or"),
+        ("a.fcsv", f"# CoordinateSystem = 2\n{COLUMNS}\n1,1,2,3", r"point 1: the coordinate system is '2': save"),
         ("a.fcsv", f"# CoordinateSystem = LPS\n{COLUMNS}\n1,1,,3", r"a\.fcsv, point 1: \['1', '', '3'\] are not three"),
         ("a.csv", "label,r,a,s\nF-1,1,2,inf", r"a\.csv, point 1 'F-1' has the coordinates \[-1\.0, -2\.0, inf\]"),
         ("a.tsv", "label\tr\ta\ts\nF-1\t1\t2", r"a\.tsv, point 1: \['1', '2', ''\] are not three numbers: place"),
-        ("a.csv", "x;y;z\n1;2;3", r"a\.csv has the columns \['x;y;z'\], which no format explains\. Expected class,"),
-        ("a.csv", "", r"a\.csv has the columns \[\], which no format explains"),
+        ("a.csv", "x;y;z\n1;2;3", r"a\.csv has the columns \['x;y;z'\], which match no format: use class,"),
+        ("a.csv", "", r"a\.csv has the columns \[\], which match no format"),
         (
             "a.csv",
             "index,axis-0,axis-1,axis-2\n0,1,2,3",
-            r"napari, which does not say .* the word kji .*axes\.txt.*a\.ijk",
+            r"from napari and .* the word kji .*axes\.txt.*a\.ijk",
         ),
         ("a.kji.csv", "index,axis-0,axis-1\n0,1,2", r"points of a 3D image have index,axis-0,axis-1,axis-2"),
         ("a.kji.csv", "index,axis-0,axis-1,axis-2,axis-3\n0,1,2,3,4", r"points of a 3D image have index,axis-0"),
         ("a.csv", "class,role\ntumor,fg", r"a\.csv lacks the columns \['instance', 'x_lps_mm'"),
-        ("a.fcsv", b"\xff\xfe\x00", r"a\.fcsv is no text in UTF-8: save it again"),
+        ("a.fcsv", b"\xff\xfe\x00", r"a\.fcsv is not text in UTF-8: save it again"),
         ("a.csv", None, r"a\.csv cannot be read \(No such file"),
     ],
 )

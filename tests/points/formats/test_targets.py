@@ -119,15 +119,15 @@ def test_corners_of_a_box_are_the_voxels_just_outside():
         (
             seven(10),
             {"classes": ("tumor", "edema")},
-            r"a\.fcsv, point 1 names no class, and the dataset has 2: name it",
+            r"a\.fcsv, point 1 has no class name, and the dataset has 2 classes: name it",
         ),
         (seven(10)[:6], {}, r"point 1 to .*point 6: of these 6 points of class 'tumor' one should be .* but none is"),
         ([*seven(10), *seven(10)[6:]], {}, r"of these 8 points .* but 2 \(a\.fcsv, point 7, a\.fcsv, point 7\) is"),
         (seven(10, ["fg", "bg", *[""] * 5]), {}, r"point 3 has no role, while others of its target are fg and bg: add"),
         (seven(10)[:1], {}, r"of these 1 points .* but none is\. Click one point inside"),
-        ([], {"boxes": [box([10] * 3, "tumor")]}, r"markup 1 'tumor' holds no foreground point: click at least one"),
-        (seven(10), {"boxes": [box([10] * 3), box([11] * 3)]}, r"point 2 lies in two boxes, .*'tumor 1' and 'tumor 2'"),
-        (seven(50)[6:], {"boxes": [box([50] * 3)]}, r"markup 1 lies outside the image\. Are LPS and RAS swapped"),
+        ([], {"boxes": [box([10] * 3, "tumor")]}, r"markup 1 'tumor' contains no foreground point: click at least one"),
+        (seven(10), {"boxes": [box([10] * 3), box([11] * 3)]}, r"point 2 is in two boxes, .*'tumor 1' and 'tumor 2'"),
+        (seven(50)[6:], {"boxes": [box([50] * 3)]}, r"markup 1 is outside the image: check the image, and whether LPS"),
     ],
 )
 def test_what_cannot_be_told_is_refused(marks, options, message):
@@ -140,5 +140,5 @@ def test_marks_and_boxes_must_be_finite():
         ControlPoint(np.array([0, np.nan, 0]), "F-3", "", "a.fcsv, point 3")
     with pytest.raises(PasegError, match=r"markup 1 'R': a box needs a centre and three positive sizes, got \[0"):
         box([1, 2, 3], "R", size=0)
-    with pytest.raises(PasegError, match=r"orientation \[2\.0, 0\.0.* is no rotation"):
+    with pytest.raises(PasegError, match=r"orientation \[2\.0, 0\.0.* is not a rotation"):
         Box(np.zeros(3), 2 * np.eye(3), np.ones(3), "R", "")
