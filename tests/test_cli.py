@@ -58,7 +58,7 @@ def test_a_command_is_required(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_parser_loads_nothing_heavy() -> None:
-    heavy = "{'torch', 'nnunetv2', 'SimpleITK', 'matplotlib'}"
+    heavy = "{'torch', 'nnunetv2', 'SimpleITK', 'matplotlib', 'pandas'}"
     code = f"import sys; from nnunet_paseg.cli import build_parser; build_parser(); print({heavy} & set(sys.modules))"
     run = subprocess.run(
         [sys.executable, "-c", code],

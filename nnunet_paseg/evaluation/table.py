@@ -1,20 +1,24 @@
 """Scores of cases and classes as rows: their means, as text and as CSV."""
 
-import csv
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation.metrics import PRESETS
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 FOREGROUND = "foreground"
 COLUMNS = (
     *("case", "class", "dice", "assd_mm", "hd95_mm"),
-    *("reference_ml", "prediction_ml", "missing_prediction", "definition"),
+    *("reference_ml", "prediction_ml", "missing_prediction"),
 )
+"""Columns of a score table, one for each field of `Row`."""
 
 
 @dataclass(frozen=True)
@@ -44,38 +48,35 @@ class Mean:
 
 
 def mean_scores(rows: Iterable[Row]) -> list[Mean]:
-    """Means of every class in order of first appearance, then over all rows as "foreground"."""
-    by_class: dict[str, list[Row]] = {}
-    every = list(rows)
-    for row in every:
-        by_class.setdefault(row.class_name, []).append(row)
-    return [_mean(name, group) for name, group in by_class.items()] + [_mean(FOREGROUND, every)]
-
-
-def _mean(name: str, rows: Sequence[Row]) -> Mean:
-    # Both distances of a row are undefined together: they come from the same two surfaces.
-    defined = [row for row in rows if not np.isnan(row.assd_mm)]
-    distances = [(row.assd_mm, row.hd95_mm) for row in defined] or [(float("nan"), float("nan"))]
-    assd_mm, hd95_mm = np.mean(distances, axis=0)
-    overlap = float(np.mean([row.dice for row in rows]))
-    return Mean(name, len(rows), overlap, float(assd_mm), float(hd95_mm), len(rows) - len(defined))
+    """Return the means of every class in order of first appearance, then over all rows as "foreground"."""
+    table = _to_table(rows)
+    by_class = [(str(name), group) for name, group in table.groupby("class", sort=False)]
+    return [_mean(name, group) for name, group in [*by_class, (FOREGROUND, table)]]
 
 
 def write_csv(rows: Iterable[Row], path: str | Path, *, preset: str) -> None:
-    """Write one line a row, with the definition of the distances; the file appears only when it is complete."""
-    from nnunet_paseg.io.files import atomic_output  # loads SimpleITK, which the parser does not need
+    """Write one line per row, with the definition of the distances; the file is written atomically."""
+    from nnunet_paseg.io.files import atomic_output
 
-    path = Path(path)
+    path, table = Path(path), _to_table(rows)
+    table = table.assign(missing_prediction=table["missing_prediction"].astype(int), definition=preset)
     try:
-        with atomic_output(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            for row in rows:
-                numbers = (row.dice, row.assd_mm, row.hd95_mm, row.reference_ml, row.prediction_ml)
-                rounded = [f"{number:.6g}" for number in numbers]
-                writer.writerow([row.case, row.class_name, *rounded, int(row.missing_prediction), preset])
+        with atomic_output(path) as temporary:
+            table.to_csv(temporary, index=False, float_format="%.6g", na_rep="nan", lineterminator="\r\n")
     except OSError as error:
         raise PasegError(f"{path}: cannot be written ({error})") from error
+
+
+def _to_table(rows: Iterable[Row]) -> pd.DataFrame:
+    import pandas as pd  # takes half a second, which `paseg --help` does not need
+
+    return pd.DataFrame([astuple(row) for row in rows], columns=list(COLUMNS))
+
+
+def _mean(name: str, table: pd.DataFrame) -> Mean:
+    # Both distances of a row are undefined together: they come from the same two surfaces. pandas skips NaN.
+    dice, assd_mm, hd95_mm = table[["dice", "assd_mm", "hd95_mm"]].mean()
+    return Mean(name, len(table), dice, assd_mm, hd95_mm, undefined_distances=int(table["assd_mm"].isna().sum()))
 
 
 def format_table(means: Sequence[Mean], *, preset: str) -> str:

@@ -253,6 +253,32 @@ def test_csv(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_files_and_tables_stay_byte_for_byte(tmp_path: Path) -> None:
+    """What the first version, without pandas, wrote and printed of the same rows."""
+    nan = math.nan
+    rows = [
+        Row('a, "b"', "lesion", 2 / 3, 1.23456789, 12345678.9, 1e-7, 0.5),
+        Row("ü", "edema", 1.0, 0.0, 0.0, 3.0, 1234567.0),
+        Row("c", "lesion", 0.0, nan, nan, 1.0, 0.0, missing_prediction=True),
+    ]
+    write_csv(rows, tmp_path / "scores.csv", preset="medpy-0.4")
+    assert (tmp_path / "scores.csv").read_bytes().decode("utf-8") == (
+        "case,class,dice,assd_mm,hd95_mm,reference_ml,prediction_ml,missing_prediction,definition\r\n"
+        '"a, ""b""",lesion,0.666667,1.23457,1.23457e+07,1e-07,0.5,0,medpy-0.4\r\n'
+        "ü,edema,1,0,0,3,1.23457e+06,0,medpy-0.4\r\n"
+        "c,lesion,0,nan,nan,1,0,1,medpy-0.4\r\n"
+    )
+    assert format_table(mean_scores(rows), preset="default").splitlines() == [
+        "class           n    Dice   ASSD mm   HD95 mm  undefined distances",
+        "lesion          2  0.3333     1.235  12345678.900  1 of 2",
+        "edema           1  1.0000     0.000     0.000  0 of 1",
+        "foreground      3  0.5556     0.617  6172839.450  1 of 3",
+        "",
+        "default: ASSD = mean over both surfaces pooled; HD95 = larger of the two directed 95th percentiles",
+        "Distances are undefined where a mask is empty and not in their means.",
+    ]
+
+
 def test_csv_is_whole_or_not_there(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     path.write_text("before", encoding="utf-8")
