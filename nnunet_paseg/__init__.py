@@ -6,4 +6,4 @@ from pathlib import Path
 __version__ = version("nnunet-paseg")
 
 EXT_FOLDER = Path(__file__).resolve().parent / "ext"
-"""Where nnU-Net finds the trainers: the value of ``nnUNet_extTrainer``."""
+"""Folder in which nnU-Net finds the trainers: the value of ``nnUNet_extTrainer``."""

@@ -1,4 +1,4 @@
-"""The `paseg` command. Every subcommand lives in the module that does its work and adds its own parser."""
+"""The `paseg` command: every subcommand is in the module that does its work, which adds its own parser."""
 
 import argparse
 import sys
@@ -11,12 +11,31 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation import evaluate
 from nnunet_paseg.nnunet import export
 
-# These modules load torch and nnU-Net inside their functions only, so that `paseg --help` stays instant.
+# These modules import torch, nnU-Net and pandas inside functions only, so that `paseg --help` stays instant.
 COMMANDS = (check, demo, evaluate, export, report)
+
+EPILOG = """\
+example: paseg demo                             the complete pipeline on phantoms
+
+a project of your own, once nnU-Net's three folders are set:
+  paseg check images points                     find mistakes in images and points
+  paseg convert folder images points 101        write the dataset with the expanded seeds
+  export nnUNet_extTrainer="$(paseg trainer-dir)"
+  nnUNetv2_plan_and_preprocess -d 101 -c 3d_fullres
+  nnUNetv2_train 101 3d_fullres 0 -tr PASegStage1Trainer
+  nnUNetv2_train 101 3d_fullres 0 -tr PASegStage1AuxTrainer
+  nnUNetv2_train 101 3d_fullres 0 -tr PASegStage2Trainer
+  nnUNetv2_predict -i new -o predictions -d 101 -c 3d_fullres -f 0 -tr PASegStage2Trainer
+  paseg report -p predictions -i new            one HTML page with every predicted case
+  paseg evaluate -p predictions -r masks        scores, where dense masks exist
+  paseg export -d 101 -f 0 -o tumor.zip         the model for a stock nnU-Net
+
+paseg COMMAND --help describes each command. Exit status: 0 success, 1 problems found by check, 2 unusable input.
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; returns the exit status: 0 if it worked, 2 if its input could not be used."""
+    """Run one subcommand and return its exit status: 0 for success, 2 for input that cannot be used."""
     args = build_parser().parse_args(argv)
     try:
         return int(args.func(args))
@@ -26,11 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of `paseg` with all its subcommands."""
+    """Return the parser of `paseg` with all its subcommands."""
     parser = argparse.ArgumentParser(
         prog="paseg",
         description="Train nnU-Net v2 from seven points per target instead of dense masks.",
-        epilog="example: paseg demo",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -44,8 +64,8 @@ def _add_trainer_dir(subparsers: "argparse._SubParsersAction[argparse.ArgumentPa
     parser = subparsers.add_parser(
         "trainer-dir",
         help="folder in which nnU-Net finds the trainers",
-        description="Print the folder in which nnU-Net finds this package's trainers. Once nnUNet_extTrainer names it, "
-        "nnU-Net's own commands accept -tr PASegStage1Trainer and the others.",
+        description="Print the folder in which nnU-Net finds this package's trainers. Once nnUNet_extTrainer is set to "
+        "it, nnU-Net's own commands accept -tr PASegStage1Trainer, PASegStage1AuxTrainer and PASegStage2Trainer.",
         epilog='example: export nnUNet_extTrainer="$(paseg trainer-dir)"',
     )
     parser.set_defaults(func=_print_trainer_dir)

@@ -1,8 +1,9 @@
-"""The one exception that users are meant to read."""
+"""The exception for input that cannot be used."""
 
 
 class PasegError(ValueError):
-    """Input that cannot be used. The message names the file, the case and the value, and says what to do.
+    """Input that cannot be used.
 
-    The command line prints the message alone, without a traceback.
+    The message names the file, the case and the value, and ends with what to do. The command line prints the message
+    alone, without a traceback.
     """

@@ -1,4 +1,4 @@
-"""What can be wrong with the image and the points of one case, found before anything is converted."""
+"""Checks of the images and the points of one case, before it is converted."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import Instance, VoxelInstance, place_on_grid
 
 MIN_FLATNESS = 0.1
-"""Boxes whose shortest side is a smaller part of the longest (in mm) are flat: a point is on the wrong side."""
+"""Smallest ratio of the shortest to the longest side of a box in mm; flatter boxes have a point on the wrong side."""
 MAX_COVERAGE = 0.8
-"""Boxes that hold a larger part of the image leave next to no certain background."""
+"""Largest fraction of the image that a box may cover; larger boxes leave almost no background (label 0)."""
 
 
 @dataclass
 class CaseReport:
-    """What was found in one case.
+    """Findings about one case.
 
     Attributes:
-        case: its identifier.
-        shape: (z, y, x) voxels, None if no image could be read.
-        spacing_mm: (z, y, x) voxel size.
-        targets: number of targets by class.
-        problems: messages, each with its remedy.
-        instances: the targets that could be placed.
-        swapped: the targets with LPS and RAS exchanged, if that mends them.
-        digest: of the first channel's voxels.
+        case: Case identifier.
+        shape: Shape (z, y, x) in voxels, None if no image can be read.
+        spacing_mm: Spacing (z, y, x) in mm.
+        targets: Number of targets per class.
+        problems: Messages, each with what to do.
+        instances: Targets that lie on the image's grid.
+        swapped: Targets with LPS and RAS exchanged, if that solves all problems of the points.
+        digest: Hash of the first channel's voxels.
     """
 
     case: str
@@ -51,12 +51,12 @@ class CaseReport:
 
 
 def check_case(files: CaseFiles, class_names: Sequence[str], *, channels: int) -> CaseReport:
-    """Look through one case.
+    """Check the images and the points of one case.
 
     Args:
-        files: the case's images and points.
-        class_names: the dataset's classes.
-        channels: image files that the case should have.
+        files: Image and point files of the case.
+        class_names: Classes of the dataset.
+        channels: Number of image files per case.
     """
     report = CaseReport(files.identifier)
     grid = _check_images(files, channels, report)
@@ -71,16 +71,18 @@ def check_case(files: CaseFiles, class_names: Sequence[str], *, channels: int) -
 
 
 def _check_images(files: CaseFiles, channels: int, report: CaseReport) -> Grid | None:
-    """Look at every channel; the grid of the first, if it can be read."""
+    """Check every channel and return the grid of the first one, None if it cannot be read."""
     if not files.images:
         report.problems.append(
-            f"there is no image for {', '.join(path.name for path in files.points)}: call it "
-            f"{files.identifier}.nii.gz, or the points after the image"
+            f"there is no image for {', '.join(path.name for path in files.points)}: name it "
+            f"{files.identifier}.nii.gz, or name the points after the image"
         )
         return None
     if len(files.images) != channels:
         names = ", ".join(path.name for path in files.images)
-        report.problems.append(f"{len(files.images)} image files ({names}) for {channels} channels: add or remove some")
+        report.problems.append(
+            f"{len(files.images)} image files ({names}) for {channels} channels: add or remove files"
+        )
     grids = []
     for path in files.images:
         try:
@@ -91,14 +93,14 @@ def _check_images(files: CaseFiles, channels: int, report: CaseReport) -> Grid |
             continue
         if not np.isfinite(values).all():
             report.problems.append(
-                f"{path} holds {int((~np.isfinite(values)).sum())} NaN or infinite voxels: repair it"
+                f"{path} contains {int((~np.isfinite(values)).sum())} NaN or infinite voxels: repair it"
             )
         elif values.min() == values.max():
             report.problems.append(f"{path} is {values.min():g} everywhere: export the image again")
         if path == files.images[0]:
             report.digest = _digest(values)
         if not grids[-1].same_as(grids[0]):
-            report.problems.append(f"{path} and {files.images[0]} are on different grids: resample them to one")
+            report.problems.append(f"{path} and {files.images[0]} are on different grids: resample them to one grid")
     if not grids:
         return None
     report.shape, report.spacing_mm = grids[0].shape, grids[0].spacing_mm
@@ -131,7 +133,7 @@ def _check_points(path: Path, grid: Grid, class_names: Sequence[str], report: Ca
 def _place(
     path: Path, grid: Grid, labels: dict[str, int], case: str, *, swap_lps_ras: bool = False
 ) -> tuple[list[Instance], list[VoxelInstance], list[str]]:
-    """The targets that can be placed on the grid, and why others cannot."""
+    """Return the targets that lie on the grid, and a message for each of the others."""
     try:
         found = read_points(path, grid, list(labels), case=case, swap_lps_ras=swap_lps_ras)
     except PasegError as error:

@@ -1,4 +1,4 @@
-"""`paseg check`: look through a folder of images and points before anything is converted."""
+"""`paseg check`: find mistakes in a folder of images and points before the conversion."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nnunet_paseg.checking.contact_sheet import Block
 
 SIDE_FILES = ("axes.txt", "labels.txt")
-"""What a folder of points says about all its files."""
+"""Files with settings for all point files of their folder."""
 
 
 def check_folder(
@@ -32,22 +32,22 @@ def check_folder(
     fix_lps: Path | None = None,
     progress: bool = False,
 ) -> list[CaseReport]:
-    """Look through all cases.
+    """Check all cases.
 
     Args:
-        images: folder of images.
-        points: folder of points; may be the same.
-        class_names: the dataset's classes.
-        channels: image files a case should have; as many as most of the cases when None.
-        sheet: picture of all targets to draw.
-        fix_lps: new folder for all point files, those with LPS and RAS swapped corrected.
-        progress: show a progress bar on stderr.
+        images: Folder of images.
+        points: Folder of points; may be the same.
+        class_names: Classes of the dataset.
+        channels: Number of image files per case; None for that of most cases.
+        sheet: Figure of all targets to draw.
+        fix_lps: New folder for all point files; files with LPS and RAS swapped are corrected.
+        progress: Whether to show a progress bar on stderr.
 
     Returns:
-        One report a case, by name.
+        One report per case, ordered by case.
 
     Raises:
-        PasegError: a folder is missing or holds nothing, or an output cannot be written.
+        PasegError: A folder is missing or empty, or an output cannot be written.
     """
     from nnunet_paseg.checking.case import check_case
 
@@ -89,15 +89,15 @@ def _mark_duplicates(reports: Sequence[CaseReport]) -> None:
 
 
 def write_corrected(cases: Sequence[CaseFiles], reports: Sequence[CaseReport], folder: Path) -> None:
-    """Write a new folder of points: corrected ones as CSV, all others as they are.
+    """Write a new folder of points: corrected files as CSV, all others unchanged.
 
     Args:
-        cases: the cases' files.
-        reports: what was found, in the same order.
-        folder: must not exist yet.
+        cases: Files of the cases.
+        reports: Findings, in the same order.
+        folder: New folder.
 
     Raises:
-        PasegError: the folder cannot be written.
+        PasegError: The folder cannot be written.
     """
     from nnunet_paseg.io.files import atomic_output
     from nnunet_paseg.points.formats.csv import write_csv
@@ -120,7 +120,7 @@ def write_corrected(cases: Sequence[CaseFiles], reports: Sequence[CaseReport], f
 
 
 def format_reports(reports: Sequence[CaseReport]) -> str:
-    """One aligned line a case, and one for every problem beyond its first; then the sum."""
+    """Format one aligned line per case, one per further problem, and a summary."""
     rows = [("case", "voxels (z, y, x)", "spacing mm", "targets", "result")]
     for report in reports:
         shape = " x ".join(str(n) for n in report.shape) if report.shape else "-"
@@ -133,7 +133,7 @@ def format_reports(reports: Sequence[CaseReport]) -> str:
     good = sum(not report.problems for report in reports)
     lines += ["", f"{len(reports)} cases: {good} ok, {len(reports) - good} with problems"]
     if empty := [report.case for report in reports if not report.targets and not report.problems]:
-        lines.append(f"no target, so all of it will be background: {', '.join(empty)}")
+        lines.append(f"no target, all voxels will be background: {', '.join(empty)}")
     return "\n".join(lines)
 
 
@@ -141,22 +141,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add `paseg check`."""
     parser = subparsers.add_parser(
         "check",
-        help="look for mistakes in images and points before converting them",
-        description="Look through a folder of images and points: points outside the image or the target's box, LPS and "
-        "RAS swapped, implausible boxes, missing, truncated, constant or duplicate images, geometries that differ. "
-        "Exit status: 0 all is well, 1 problems were found, 2 the folders cannot be used.",
+        help="find mistakes in images and points before the conversion",
+        description="Check a folder of images and points. Report points outside the image or the box of their target, "
+        "LPS and RAS swapped, implausible boxes, different grids, missing, truncated, constant or duplicate images. "
+        "Exit status: 0 no problems, 1 problems in some cases, 2 a folder cannot be used.",
         epilog="example: paseg check images points --classes tumor edema --sheet check.png",
     )
     parser.add_argument("images", type=Path, help="folder of images: CASE.nii.gz, or CASE_0000.nii.gz and so on")
     parser.add_argument("points", type=Path, help="folder of points (may be the same): CASE.mrk.json, CASE.csv, ...")
-    parser.add_argument("--classes", nargs="+", default=["target"], help="the dataset's classes (default: target)")
-    parser.add_argument("--channel-names", nargs="+", help="one name a channel (default: as many as most cases have)")
-    parser.add_argument("--sheet", type=Path, metavar="PNG", help="draw slices through all targets into this picture")
+    parser.add_argument("--classes", nargs="+", default=["target"], help="classes of the dataset (default: target)")
+    parser.add_argument(
+        "--channel-names", nargs="+", help="one name per channel (default: as many channels as most cases have)"
+    )
+    parser.add_argument("--sheet", type=Path, metavar="PNG", help="figure to write, with slices through all targets")
     parser.add_argument(
         "--fix-lps",
         type=Path,
         metavar="FOLDER",
-        help="write all point files to this new folder, those with LPS and RAS swapped corrected",
+        help="new folder for all point files; files with LPS and RAS swapped are corrected",
     )
     parser.set_defaults(func=_run)
 
@@ -173,5 +175,5 @@ def _run(args: argparse.Namespace) -> int:
     )
     print(format_reports(reports))
     if args.fix_lps:
-        print(f"{sum(r.swapped is not None for r in reports)} corrected, all in {args.fix_lps}")
+        print(f"{sum(r.swapped is not None for r in reports)} corrected; all point files are in {args.fix_lps}")
     return int(any(report.problems for report in reports))

@@ -1,4 +1,4 @@
-"""Scores of one case: read it, refuse what does not fit, and measure every class."""
+"""Scores of one case: its label maps are read, compared in geometry and labels, and every class is measured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Classes:
-    """What is scored: the label values that make up each class, and the reference value that says "unknown"."""
+    """The classes to score.
+
+    Attributes:
+        values: Label values that make up each class, by class name.
+        ignore: Ignore label, None if the dataset has none.
+        source: The dataset.json that declares the classes, None if they were given as label values.
+    """
 
     values: Mapping[str, tuple[int, ...]]
     ignore: int | None = None
@@ -30,7 +36,7 @@ class Classes:
 
 @dataclass(frozen=True)
 class Job:
-    """A case to score; without a prediction it counts as empty."""
+    """A case to score; a missing prediction counts as empty."""
 
     case: str
     prediction: Path | None
@@ -40,10 +46,10 @@ class Job:
 
 
 def score_case(job: Job) -> list[Row]:
-    """One row a class.
+    """Return one row per class.
 
     Raises:
-        PasegError: a file cannot be read, the geometries differ, or labels are not as declared.
+        PasegError: A file cannot be read, the geometries differ, or a label is not declared.
     """
     reference, image = _read(job.reference)
     if job.prediction is None:
@@ -72,13 +78,15 @@ def _read(path: Path) -> tuple[npt.NDArray[Any], sitk.Image]:
     image = read_image(path)
     array = sitk.GetArrayFromImage(image)
     if not np.issubdtype(array.dtype, np.integer) and not np.array_equal(array, np.rint(array)):
-        raise PasegError(f"{path}: not a label map: it holds values that are not integers")
+        raise PasegError(
+            f"{path}: not a label map, it contains values that are not integers: export it again as labels"
+        )
     return array, image
 
 
 def _check_geometry(job: Job, prediction: sitk.Image, reference: sitk.Image) -> None:
     spacing = np.array(reference.GetSpacing())
-    # Tolerances are those of headers stored in single precision: a hundredth of a voxel, a thousandth of a direction.
+    # Headers may be stored in single precision: a hundredth of a voxel, and a thousandth of a direction, are equal.
     checks: list[tuple[str, Any, Any, Any]] = [
         ("size", prediction.GetSize(), reference.GetSize(), 0),
         ("spacing", prediction.GetSpacing(), reference.GetSpacing(), 1e-3 * spacing),
@@ -98,7 +106,7 @@ def _check_labels(job: Job, prediction: npt.NDArray[Any], reference: npt.NDArray
     classes = job.classes
     if classes.ignore is not None and np.any(reference == classes.ignore):
         raise PasegError(
-            f"{job.reference}: holds the ignore label {classes.ignore}; surface distances need a dense reference"
+            f"{job.reference}: contains the ignore label {classes.ignore}: surface distances need a dense reference"
         )
     if classes.source is None:
         return

@@ -1,7 +1,7 @@
 """Dice, average symmetric surface distance (ASSD) and 95th percentile Hausdorff distance (HD95), by named definitions.
 
-Tools disagree on ASSD and HD95, so a figure means little without the definition behind it. `PRESETS` names the ones
-offered here; `docs/metrics.md` writes them out and shows how far they lie apart.
+Tools define ASSD and HD95 differently, so a value means little without its definition. `PRESETS` names the definitions
+that are implemented here. `docs/metrics.md` states them and shows how much they differ.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Preset:
-    """How the distances from either surface to the other one become one figure.
+    """A definition of ASSD and HD95 from the distances between two surfaces.
 
     Attributes:
-        assd: "pooled": mean over the voxels of both surfaces; "directed": mean of the two directed means.
-        hd95: "directed": the larger of the two directed 95th percentiles; "pooled": 95th percentile over both surfaces.
+        assd: "pooled" is the mean over the voxels of both surfaces, "directed" the mean of the two directed means.
+        hd95: "directed" is the larger of the two directed 95th percentiles, "pooled" the percentile of both surfaces.
     """
 
     assd: Literal["pooled", "directed"]
@@ -40,14 +40,14 @@ class Preset:
 
 PRESETS = {
     "default": Preset(assd="pooled", hd95="directed"),
-    # The definitions behind PA-Seg's published figures.
+    # The definitions of PA-Seg's published scores.
     "medpy-0.4": Preset(assd="directed", hd95="pooled"),
 }
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Agreement of one predicted mask with its reference; the distances are NaN where they are undefined."""
+    """Scores of one predicted mask against its reference; undefined distances are NaN."""
 
     dice: float
     assd_mm: float
@@ -55,15 +55,15 @@ class Scores:
 
 
 def dice(prediction: npt.ArrayLike, reference: npt.ArrayLike, *, spacing_mm: Sequence[float] | None = None) -> float:
-    """Dice overlap 2|P & R| / (|P| + |R|): 0 if just one of the masks is empty, 1 if both are.
+    """Compute the Dice overlap 2|P & R| / (|P| + |R|): 0 if one of the masks is empty, 1 if both are.
 
     Args:
-        prediction: mask (z, y, x).
-        reference: mask (z, y, x).
-        spacing_mm: without influence; accepted so that the three metrics are called alike.
+        prediction: Mask (z, y, x).
+        reference: Mask (z, y, x).
+        spacing_mm: Unused, so that the three metrics have the same arguments.
 
     Raises:
-        PasegError: the shapes differ, or an array is not a mask.
+        PasegError: The shapes differ, or an array is not a mask.
 
     Example:
         >>> dice([[True, True]], [[True, False]])
@@ -77,16 +77,16 @@ def dice(prediction: npt.ArrayLike, reference: npt.ArrayLike, *, spacing_mm: Seq
 def assd(
     prediction: npt.ArrayLike, reference: npt.ArrayLike, *, spacing_mm: Sequence[float], preset: str = "default"
 ) -> float:
-    """Average symmetric surface distance in mm; NaN (undefined) if either mask is empty, or both are.
+    """Compute the average symmetric surface distance in mm; NaN (undefined) if a mask is empty.
 
     Args:
-        prediction: mask (z, y, x).
-        reference: mask (z, y, x).
-        spacing_mm: distance of neighbouring voxel centres along (z, y, x), from the image header.
-        preset: a key of `PRESETS`.
+        prediction: Mask (z, y, x).
+        reference: Mask (z, y, x).
+        spacing_mm: Spacing (z, y, x) in mm, from the image header.
+        preset: Key of `PRESETS`.
 
     Raises:
-        PasegError: the shapes differ, an array is not a mask, or the spacing or the preset cannot be used.
+        PasegError: The shapes differ, an array is not a mask, or the spacing or the preset is invalid.
     """
     return score(prediction, reference, spacing_mm=spacing_mm, preset=preset).assd_mm
 
@@ -94,7 +94,7 @@ def assd(
 def hd95(
     prediction: npt.ArrayLike, reference: npt.ArrayLike, *, spacing_mm: Sequence[float], preset: str = "default"
 ) -> float:
-    """95th percentile Hausdorff distance in mm; NaN (undefined) if either mask is empty, or both are.
+    """Compute the 95th percentile Hausdorff distance in mm; NaN (undefined) if a mask is empty.
 
     Percentiles interpolate linearly between the sorted distances. Arguments and errors are those of `assd`.
     """
@@ -104,9 +104,9 @@ def hd95(
 def score(
     prediction: npt.ArrayLike, reference: npt.ArrayLike, *, spacing_mm: Sequence[float], preset: str = "default"
 ) -> Scores:
-    """All three metrics from one pass of the distance transforms; arguments and errors are those of `assd`."""
+    """Compute all three metrics from the same distance transforms; arguments and errors are those of `assd`."""
     if preset not in PRESETS:
-        raise PasegError(f"unknown metrics preset {preset!r}: use one of {', '.join(PRESETS)}")
+        raise PasegError(f"unknown metrics preset {preset!r}: choose one of {', '.join(PRESETS)}")
     definition = PRESETS[preset]
     overlap = dice(prediction, reference)
     to_reference, to_prediction = surface_distances(prediction, reference, spacing_mm=spacing_mm)
@@ -124,27 +124,27 @@ def score(
 def surface_distances(
     prediction: npt.ArrayLike, reference: npt.ArrayLike, *, spacing_mm: Sequence[float]
 ) -> tuple[FloatArray, FloatArray]:
-    """Exact Euclidean distances in mm between the voxels of two surfaces.
+    """Compute exact Euclidean distances in mm between the voxels of two surfaces.
 
     Args:
-        prediction: mask (z, y, x).
-        reference: mask (z, y, x).
-        spacing_mm: distance of neighbouring voxel centres along (z, y, x).
+        prediction: Mask (z, y, x).
+        reference: Mask (z, y, x).
+        spacing_mm: Spacing (z, y, x) in mm.
 
     Returns:
-        For each surface voxel of the prediction the distance to the nearest surface voxel of the reference, and the
-        same the other way round; two empty arrays if either mask is empty.
+        Distances from each surface voxel of the prediction to the nearest surface voxel of the reference, and from
+        the reference to the prediction. Both arrays are empty if a mask is empty.
 
     Raises:
-        PasegError: the shapes differ, an array is not a mask, or the spacing cannot be used.
+        PasegError: The shapes differ, an array is not a mask, or the spacing is invalid.
     """
     predicted, referred = _masks(prediction, reference)
     spacing = np.asarray(spacing_mm, dtype=np.float64)
     if spacing.shape != (predicted.ndim,) or not np.all(np.isfinite(spacing) & (spacing > 0)):
-        raise PasegError(f"spacing_mm must be {predicted.ndim} positive numbers, one an axis; got {spacing_mm!r}")
+        raise PasegError(f"spacing_mm must be {predicted.ndim} positive numbers, one per axis; got {spacing_mm!r}")
     if not predicted.any() or not referred.any():
         return np.empty(0), np.empty(0)
-    # Neither surface nor distance depends on what lies outside the box around both masks.
+    # Surfaces and distances do not depend on voxels outside the bounding box of both masks.
     (box,) = ndimage.find_objects((predicted | referred).astype(np.uint8))
     predicted_surface, referred_surface = surface(predicted[box]), surface(referred[box])
     to_reference = ndimage.distance_transform_edt(~referred_surface, sampling=spacing)[predicted_surface]
@@ -153,20 +153,25 @@ def surface_distances(
 
 
 def surface(mask: BoolArray) -> BoolArray:
-    """Voxels of the mask with a face neighbour outside it; beyond the border of the array is outside."""
+    """Return the voxels of a mask with a face neighbour outside the mask or outside the array."""
     return mask & ~ndimage.binary_erosion(mask, structure=ndimage.generate_binary_structure(mask.ndim, 1))
 
 
 def _masks(prediction: npt.ArrayLike, reference: npt.ArrayLike) -> tuple[BoolArray, BoolArray]:
     predicted, referred = _mask(prediction, "prediction"), _mask(reference, "reference")
     if predicted.shape != referred.shape:
-        raise PasegError(f"prediction and reference differ in shape: {predicted.shape} and {referred.shape}")
+        raise PasegError(
+            f"prediction and reference differ in shape: {predicted.shape} and {referred.shape}; compare masks "
+            "on one grid"
+        )
     return predicted, referred
 
 
 def _mask(values: npt.ArrayLike, name: str) -> BoolArray:
     array: npt.NDArray[Any] = np.asarray(values)
-    # A label map with several classes is nearly always a forgotten `== label`.
+    # A label map with several classes usually means that `== label` was forgotten.
     if array.dtype != np.bool_ and not np.isin(array, (0, 1)).all():
-        raise PasegError(f"{name} is not a mask: it holds values other than 0 and 1; compare with one label first")
+        raise PasegError(
+            f"{name} is not a mask: it contains values other than 0 and 1; compare it with one label first"
+        )
     return array.astype(np.bool_, copy=False)

@@ -1,4 +1,4 @@
-"""Scores of cases and classes as rows: their means, as text and as CSV."""
+"""Score tables: rows per case and class, their means, as text and as CSV."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Mean:
-    """Means over the rows of one class: Dice over all, distances over the defined ones (NaN if there is none)."""
+    """Means over the rows of one class: Dice over all rows, distances over the defined ones (NaN if there are none)."""
 
     class_name: str
     rows: int
@@ -68,7 +68,7 @@ def write_csv(rows: Iterable[Row], path: str | Path, *, preset: str) -> None:
 
 
 def _to_table(rows: Iterable[Row]) -> pd.DataFrame:
-    import pandas as pd  # takes half a second, which `paseg --help` does not need
+    import pandas as pd  # slow to import, and `paseg --help` does not need it
 
     return pd.DataFrame([astuple(row) for row in rows], columns=list(COLUMNS))
 
@@ -80,7 +80,7 @@ def _mean(name: str, table: pd.DataFrame) -> Mean:
 
 
 def format_table(means: Sequence[Mean], *, preset: str) -> str:
-    """Means as aligned text, with the definitions and with the undefined distances counted."""
+    """Format means as aligned text, with the number of undefined distances and the definition of the metrics."""
     width = max(len("class"), *(len(mean.class_name) for mean in means))
     lines = [f"{'class':<{width}}  {'n':>5}  {'Dice':>6}  {'ASSD mm':>8}  {'HD95 mm':>8}  undefined distances"]
     for mean in means:

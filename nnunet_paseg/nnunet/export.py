@@ -1,4 +1,4 @@
-"""``paseg export``: a trained model as a zip that a stock nnU-Net installs and runs, without this package."""
+"""`paseg export`: a trained model as a zip file that a stock nnU-Net installs and runs without this package."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from nnunet_paseg.io.files import atomic_output, check_output, write_json
 
 STOCK_TRAINER = "nnUNetTrainer"
 AUXILIARY_SUFFIX = "Aux"
-"""Behind the name of the plans, so that both networks of stage 2 can be installed side by side."""
-# What nnU-Net's predictor reads; the optimizer and stage 2's other networks would only make the zip larger.
+"""Suffix of the plans of an auxiliary network, so that both networks of stage 2 can be installed."""
+# Keys that nnU-Net's predictor reads; the optimizer and the other networks of stage 2 would only enlarge the zip.
 NEEDED_KEYS = ("network_weights", "init_args", "inference_allowed_mirroring_axes", "current_epoch")
-# What nnU-Net's own export takes from a fold's folder besides the checkpoint.
+# Files that nnU-Net's export takes from the folder of a fold, in addition to the checkpoint.
 SUMMARY, PROGRESS = "validation/summary.json", "progress.png"
 UNVALIDATED = {"note": "Stage 2 validates its primary network; this is the auxiliary one, which was not validated."}
 
@@ -28,11 +28,11 @@ Network = Literal["primary", "auxiliary"]
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``paseg export``."""
+    """Add `paseg export`."""
     parser = subparsers.add_parser(
         "export",
-        help="a model zip that runs in a stock nnU-Net",
-        description="Write a trained network as a model zip. Whoever gets it needs nnU-Net alone: "
+        help="write a model zip that a stock nnU-Net runs",
+        description="Write a trained network as a model zip that needs nnU-Net alone: "
         "nnUNetv2_install_pretrained_model_from_zip installs it, and nnUNetv2_predict runs it as a model of "
         "nnUNetTrainer. To average both networks of stage 2, export each, predict with each and --save_probabilities, "
         "and pass both predictions to nnUNetv2_ensemble.",
@@ -40,17 +40,23 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("-d", "--dataset", required=True, help="dataset number or name")
     parser.add_argument("-o", "--output", type=Path, required=True, help="zip file to write")
-    parser.add_argument("-tr", "--trainer", default="PASegStage2Trainer", help="default: %(default)s")
-    parser.add_argument("-c", "--configuration", default="3d_fullres", help="default: %(default)s")
-    parser.add_argument("-p", "--plans", default="nnUNetPlans", help="default: %(default)s")
-    parser.add_argument("-f", "--folds", nargs="+", default=["0", "1", "2", "3", "4"], help="default: 0 1 2 3 4")
+    parser.add_argument("-tr", "--trainer", default="PASegStage2Trainer", help="trainer (default: %(default)s)")
+    parser.add_argument("-c", "--configuration", default="3d_fullres", help="configuration (default: %(default)s)")
+    parser.add_argument("-p", "--plans", default="nnUNetPlans", help="plans (default: %(default)s)")
+    parser.add_argument(
+        "-f",
+        "--folds",
+        nargs="+",
+        default=["0", "1", "2", "3", "4"],
+        help="folds to export, or all (default: 0 1 2 3 4)",
+    )
     parser.add_argument(
         "--network",
         choices=("primary", "auxiliary"),
         default="primary",
-        help="of stage 2: the one that predicts here, or the other one (default: %(default)s)",
+        help="network of stage 2 to export; nnUNetv2_predict uses the primary one (default: %(default)s)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace the zip file if it is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace the zip file if it exists")
     parser.set_defaults(func=_run)
 
 
@@ -59,7 +65,7 @@ def _run(arguments: argparse.Namespace) -> int:
         raise PasegError(f"{arguments.output} exists already: choose another name, or pass --overwrite.")
     check_output(arguments.output)
     if "nnUNet_results" not in os.environ:
-        raise PasegError("Where is the trained model? Set the environment variable nnUNet_results.")
+        raise PasegError("No results folder: set the environment variable nnUNet_results.")
     dataset = find_dataset(arguments.dataset)
     folder = f"{arguments.trainer}__{arguments.plans}__{arguments.configuration}"
     model = Path(os.environ["nnUNet_results"]) / dataset / folder
@@ -73,18 +79,18 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def find_dataset(name: str) -> str:
-    """Whole name of a trained dataset, from its number or its whole name.
+    """Return the full name of a trained dataset from its number or its full name.
 
     Raises:
-        PasegError: there is none, or more than one of that number; names those that there are.
+        PasegError: No dataset has this number or name, or several have this number.
     """
     results = Path(os.environ["nnUNet_results"])
     there = sorted(path.name for path in results.glob("Dataset[0-9][0-9][0-9]_*") if path.is_dir())
     found = [dataset for dataset in there if dataset == name or (name.isdecimal() and int(dataset[7:10]) == int(name))]
     if len(found) != 1:
         raise PasegError(
-            f"{name} is {len(found) or 'none'} of the datasets in {results}: give the number or the whole name of one. "
-            f"There are: {', '.join(there) or 'none'}."
+            f"{name} matches {len(found) or 'none'} of the datasets in {results}: pass the number or the full name "
+            f"of one. Existing datasets: {', '.join(there) or 'none'}."
         )
     return found[0]
 
@@ -92,20 +98,20 @@ def find_dataset(name: str) -> str:
 def export_model(model: Path, output: Path, folds: Sequence[str], *, network: Network = "primary") -> str:
     """Write a trained model as a zip for a stock nnU-Net.
 
-    A network of the auxiliary architecture, that of stage 2 or of its stage 1, goes with plans that name this
-    architecture, and whose own name ends in ``Aux``.
+    A network of the auxiliary architecture, of stage 1 or stage 2, gets plans with this architecture. Their name ends
+    in ``Aux``.
 
     Args:
-        model: ``nnUNet_results/DatasetXXX_Name/Trainer__Plans__configuration``.
-        output: zip file.
-        folds: to include, all of them trained and validated.
-        network: which one, of a model of stage 2.
+        model: Folder ``nnUNet_results/DatasetXXX_Name/Trainer__Plans__configuration``.
+        output: Zip file.
+        folds: Folds to include, all of them trained and validated.
+        network: Network of stage 2 to export.
 
     Returns:
-        The name of the plans that the model is installed with.
+        Name of the plans in the zip.
 
     Raises:
-        PasegError: a fold is not finished, or its network cannot run in a stock nnU-Net.
+        PasegError: A fold is not finished, or its network cannot run in a stock nnU-Net.
     """
     from nnunetv2.model_sharing.model_export import export_pretrained_model
 
@@ -142,26 +148,30 @@ def _check_fold(model: Path, trainer: str, fold: str) -> None:
     command = f"nnUNetv2_train {dataset} {configuration} {fold} -tr {trainer} -p {plans}"
     final = model / f"fold_{fold}" / "checkpoint_final.pth"
     if not final.is_file():
-        raise PasegError(f"Fold {fold} is not trained to its end, {final} is missing. Train it:\n    {command} --c")
+        raise PasegError(f"Training of fold {fold} is not finished, {final} is missing. Resume it:\n    {command} --c")
     if not (final.parent / SUMMARY).is_file():
-        raise PasegError(f"Fold {fold} is not validated, {final.parent / SUMMARY} is missing:\n    {command} --val")
+        raise PasegError(
+            f"Fold {fold} is not validated, {final.parent / SUMMARY} is missing. Validate it:\n    {command} --val"
+        )
 
 
 def _read(file: Path, network: Network) -> dict[str, Any]:
-    """What a stock nnU-Net needs of a checkpoint, with the weights of the network that is asked for."""
+    """Read the keys of a checkpoint that a stock nnU-Net needs, with the weights of the chosen network."""
     from nnunet_paseg.trainers.checkpoints.resume import read_checkpoint
 
     checkpoint = read_checkpoint(str(file))
     stock = {**{key: checkpoint[key] for key in NEEDED_KEYS}, "trainer_name": STOCK_TRAINER}
     if network == "auxiliary":
         if "auxiliary_weights" not in checkpoint.get("paseg", {}):
-            raise PasegError(f"{file} holds one network: leave out --network, which chooses among the two of stage 2.")
+            raise PasegError(
+                f"{file} contains one network: leave out --network, which chooses among the two networks of stage 2."
+            )
         stock["network_weights"] = checkpoint["paseg"]["auxiliary_weights"]
     return stock
 
 
 def _plans_of(weights: Sequence[Mapping[str, Any]], model: Path, configuration: str) -> dict[str, Any]:
-    """The model's plans, with the architecture that these weights are of, the same in all folds."""
+    """Return the model's plans with the architecture of these weights, which all folds must share."""
     from nnunet_paseg.trainers.architectures import auxiliary_plans, weight_shapes
 
     plans: dict[str, Any] = json.loads((model / "plans.json").read_text(encoding="utf-8"))
@@ -172,7 +182,9 @@ def _plans_of(weights: Sequence[Mapping[str, Any]], model: Path, configuration: 
     plans = auxiliary_plans(plans, configuration, plans["plans_name"] + AUXILIARY_SUFFIX)
     if all(shapes == weight_shapes(plans, configuration, dataset) for shapes in found):
         return plans
-    raise PasegError(f"{model} holds a network of another architecture than its plans: a stock nnU-Net cannot run it.")
+    raise PasegError(
+        f"{model} contains a network of a different architecture than its plans: a stock nnU-Net cannot run it."
+    )
 
 
 def _write_fold(checkpoint: dict[str, Any], plans: dict[str, Any], source: Path, target: Path) -> None:
@@ -189,7 +201,7 @@ def _write_fold(checkpoint: dict[str, Any], plans: dict[str, Any], source: Path,
 
 
 def _draw_progress(checkpoint: Path, folder: Path) -> None:
-    """Draw nnU-Net's progress.png, which its export will not do without, and which only a training epoch writes."""
+    """Draw nnU-Net's progress.png, which its export requires and which only a training epoch writes."""
     from nnunetv2.training.logging.nnunet_logger import LocalLogger
 
     from nnunet_paseg.trainers.checkpoints.resume import read_checkpoint
@@ -197,8 +209,8 @@ def _draw_progress(checkpoint: Path, folder: Path) -> None:
     history = read_checkpoint(str(checkpoint)).get("logging")
     if not history:
         raise PasegError(
-            f"{checkpoint.with_name(PROGRESS)} is missing, and {checkpoint.name} holds no log to draw it from: copy "
-            "it from where the fold was trained."
+            f"{checkpoint.with_name(PROGRESS)} is missing, and {checkpoint.name} contains no log to draw it from: copy "
+            "it from the machine on which the fold was trained."
         )
     logger = LocalLogger()
     logger.load_checkpoint(history)
@@ -207,7 +219,7 @@ def _draw_progress(checkpoint: Path, folder: Path) -> None:
 
 @contextmanager
 def _results_folder(folder: str) -> Iterator[None]:
-    """Let nnU-Net's export look for models in ``folder``."""
+    """Set the folder in which nnU-Net's export finds models."""
     before = os.environ.get("nnUNet_results")
     os.environ["nnUNet_results"] = folder
     try:

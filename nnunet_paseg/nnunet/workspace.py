@@ -1,4 +1,4 @@
-"""nnU-Net's three folders in one place, and its own commands run in them, printed as they run."""
+"""nnU-Net's three folders below one folder, and its commands run in them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Workspace:
     """nnUNet_raw, nnUNet_preprocessed and nnUNet_results below one folder.
 
     Attributes:
-        folder: created when first needed.
-        num_processes: processes and threads that nnU-Net may use.
-        device: ``cuda``, ``cpu`` or ``mps``.
+        folder: Folder of the workspace, created when first needed.
+        num_processes: Number of processes and threads that nnU-Net may use.
+        device: Device of the training, ``cuda``, ``cpu`` or ``mps``.
     """
 
     folder: Path
@@ -48,8 +48,8 @@ class Workspace:
         return self.folder / "nnUNet_results"
 
     def environment(self) -> dict[str, str]:
-        """What nnU-Net's commands read from the environment."""
-        # Loading in the training process itself: on a few cores more processes only get in each other's way.
+        """Return the environment variables of nnU-Net's commands."""
+        # With few cores, loading in the training process is faster than loading in processes of its own.
         workers = "0" if self.num_processes <= 2 else str(self.num_processes // 2)
         return {
             "nnUNet_raw": str(self.raw),
@@ -62,15 +62,15 @@ class Workspace:
         }
 
     def run(self, *command: object, epochs: int | None = None, environment: Mapping[str, str] | None = None) -> None:
-        """Run a command, print it, and keep what it says in ``logs/``.
+        """Run a command, print it, and write its output to ``logs/``.
 
         Args:
-            command: the program and its arguments.
-            epochs: of a training, to show its progress.
-            environment: more environment variables.
+            command: Program and its arguments.
+            epochs: Number of epochs of a training, for the progress bar.
+            environment: Additional environment variables.
 
         Raises:
-            PasegError: the command failed; shows the end of its output and names the log.
+            PasegError: The command failed. The message ends with the end of its output.
         """
         words = [str(word) for word in command]
         for folder in (self.raw, self.preprocessed, self.results, self.folder / "logs"):
@@ -111,19 +111,19 @@ class Workspace:
         """Plan and preprocess a dataset, unless that is done.
 
         Args:
-            dataset_id: of a raw dataset.
-            configuration: to preprocess.
-            spacing_mm: (z, y, x) to work at, instead of what nnU-Net would choose.
+            dataset_id: Number of the raw dataset.
+            configuration: Configuration to preprocess.
+            spacing_mm: Target spacing (z, y, x) in mm, None for that of nnU-Net.
 
         Returns:
-            The name of the plans.
+            Name of the plans.
         """
         name = "nnUNetPlans" if spacing_mm is None else "nnUNetPlans_" + "x".join(f"{size:g}" for size in spacing_mm)
         done = self.preprocessed / f"{dataset_id}_{name}_{configuration}.done"
         if not done.exists():
             processes = ("-np", self.num_processes)
             check = "--verify_dataset_integrity"
-            # The planner takes the number of loading processes for its number of threads, which cannot be 0.
+            # The planner uses the number of loading processes as its number of threads, which cannot be 0.
             one = {"nnUNet_n_proc_DA": str(self.num_processes)}
             words = ["-d", dataset_id, "-c", configuration, check, *processes]
             if spacing_mm is not None:
@@ -142,7 +142,7 @@ class Workspace:
         fold: int | str = "all",
         epochs: int | None = None,
     ) -> Path:
-        """Train, or go on with a training that was interrupted, unless it is finished; the model's folder."""
+        """Train, or resume a training, unless it is finished, and return the folder of the model."""
         model = self.results / dataset / f"{trainer}__{plans}__{configuration}"
         final = model / f"fold_{fold}" / "checkpoint_final.pth"
         if not final.exists():
@@ -162,7 +162,7 @@ class Workspace:
         fold: int | str = "all",
         mirroring: bool = True,
     ) -> Path:
-        """Predict the dataset's imagesTs into ``output``, unless that is done."""
+        """Predict the dataset's imagesTs into ``output``, unless that folder exists."""
         if not output.exists():
             with atomic_output(output) as temporary:
                 options = ["-d", dataset, "-c", configuration, "-f", fold, "-tr", trainer, "-p", plans]
@@ -173,14 +173,17 @@ class Workspace:
     def small_plans(
         self, dataset: str, name: str, *, features: int, batch_size: int = 2, source: str = "nnUNetPlans"
     ) -> str:
-        """Plans of their own name whose network fits a machine without GPU; they share the preprocessed data.
+        """Write plans with a network for machines without GPU; they share the preprocessed data.
 
         Args:
-            dataset: planned and preprocessed.
-            name: of the new plans.
-            source: the plans to make small.
-            features: of the first stage; every further stage has twice as many, up to 320.
-            batch_size: of every 3D configuration.
+            dataset: Name of a dataset that is planned and preprocessed.
+            name: Name of the new plans.
+            features: Number of features of the first stage, doubled per stage up to 320.
+            batch_size: Batch size of every configuration with a network.
+            source: Name of the plans to start from.
+
+        Returns:
+            Name of the new plans.
         """
         folder = self.preprocessed / dataset
         plans: dict[str, Any] = json.loads((folder / f"{source}.json").read_text(encoding="utf-8"))

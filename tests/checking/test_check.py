@@ -9,12 +9,11 @@ import pytest
 import SimpleITK as sitk
 from matplotlib.image import imread
 
-from nnunet_paseg.checking.case import read_voxels
 from nnunet_paseg.checking.check import check_folder, format_reports
 from nnunet_paseg.cli import main
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import find_case_files
-from nnunet_paseg.io.files import read_array
+from nnunet_paseg.io.files import read_array, read_voxels
 from nnunet_paseg.points.formats import read_points
 from nnunet_paseg.points.formats.csv import write_csv
 from nnunet_paseg.points.grid import Grid
@@ -72,7 +71,9 @@ def test_good_folders_are_good(folder, capsys):
 
 def test_a_case_without_target_is_said(folder):
     writers.save_markups(folder / "b.mrk.json", writers.point_list([]))
-    assert format_reports(check_folder(folder, folder, ["target"])).endswith("all of it will be background: b")
+    assert format_reports(check_folder(folder, folder, ["target"])).endswith(
+        "no target, all voxels will be background: b"
+    )
 
 
 def replace(low, high, axis):
@@ -140,7 +141,7 @@ def test_swapped_lps_and_ras_are_said_and_corrected_elsewhere(folder, tmp_path, 
     assert main(["check", str(folder), str(folder), "--fix-lps", str(fixed)]) == 1
     shown = capsys.readouterr().out
     assert f"{path}: LPS and RAS are swapped; with the signs of x and y changed, all points fit: --fix-lps" in shown
-    assert f"1 corrected, all in {fixed}" in shown
+    assert f"1 corrected; all point files are in {fixed}" in shown
     assert path.read_bytes() == before
     assert sorted(file.name for file in fixed.iterdir()) == ["a.csv", "axes.txt", "b.mrk.json"]
     assert (fixed / "b.mrk.json").read_bytes() == (folder / "b.mrk.json").read_bytes()
@@ -171,7 +172,7 @@ def test_images_that_cannot_be_used(folder):
     save_image(folder / "a.nii.gz", values=nan)
     save_image(folder / "b.nii.gz", values=np.full(SHAPE, 7, dtype=np.int16))
     found = dict(problems(folder))
-    assert found["a"].endswith("a.nii.gz holds 3 NaN or infinite voxels: repair it")
+    assert found["a"].endswith("a.nii.gz contains 3 NaN or infinite voxels: repair it")
     assert found["b"].endswith("b.nii.gz is 7 everywhere: export the image again")
 
 
@@ -198,8 +199,8 @@ def test_channels(folder):
     save_image(folder / "a_0001.nii.gz", 5, origin=(41.0, 60.0, -30.0))
     found = problems(folder, channels=2)
     assert [case for case, _ in found] == ["a", "b"]
-    assert found[0][1].endswith("a_0000.nii.gz are on different grids: resample them to one")
-    assert found[1][1] == "1 image files (b.nii.gz) for 2 channels: add or remove some"
+    assert found[0][1].endswith("a_0000.nii.gz are on different grids: resample them to one grid")
+    assert found[1][1] == "1 image files (b.nii.gz) for 2 channels: add or remove files"
 
 
 def test_four_dimensional_images(folder):
@@ -227,7 +228,7 @@ def test_missing_and_double_files(folder):
     found = dict(problems(folder))
     assert found["a"].startswith("Case a has 2 point files (a.fcsv, a.mrk.json): keep one, or put those that belong")
     assert found["b"].startswith("Case b has no points: add a point file called after the image, e.g. b.mrk.json")
-    assert found["c"].startswith("there is no image for c.mrk.json: call it c.nii.gz, or the points after")
+    assert found["c"].startswith("there is no image for c.mrk.json: name it c.nii.gz, or name the points after")
 
 
 def test_duplicates(folder):

@@ -119,7 +119,7 @@ def test_missing_predictions(folders: tuple[Path, Path]) -> None:
 
 def test_extra_predictions(folders: tuple[Path, Path]) -> None:
     write(folders[0] / "z.nii.gz", boxes())
-    with pytest.raises(PasegError, match="no reference for z; move"):
+    with pytest.raises(PasegError, match="no reference for z: move"):
         evaluate_folder(*folders)
 
 
@@ -161,7 +161,7 @@ def test_reference_with_ignore_label(folders: tuple[Path, Path]) -> None:
     write(folders[0] / "a.nii.gz", labels)  # seeds may be compared with a dense mask ...
     assert evaluate_folder(*folders)[0].dice == 1
     write(folders[1] / "a.nii.gz", labels)  # ... but are none
-    with pytest.raises(PasegError, match=r"labelsTs/a\.nii\.gz: holds the ignore label 3"):
+    with pytest.raises(PasegError, match=r"labelsTs/a\.nii\.gz: contains the ignore label 3"):
         evaluate_folder(*folders)
 
 
@@ -186,7 +186,7 @@ def test_dataset_json_is_needed_and_checked(folders: tuple[Path, Path], tmp_path
     with pytest.raises(PasegError, match=r"dataset\.json: no foreground class to score"):
         evaluate_folder(predictions, references)
     (tmp_path / "dataset.json").unlink()
-    with pytest.raises(PasegError, match=r"no dataset\.json in or beside .*labelsTs: give --dataset-json"):
+    with pytest.raises(PasegError, match=r"no dataset\.json in or next to .*labelsTs: pass --dataset-json"):
         evaluate_folder(predictions, references)
     (predictions / "dataset.json").write_text(json.dumps({"labels": LABELS}), encoding="utf-8")
     assert len(evaluate_folder(predictions, references)) == 4
@@ -197,11 +197,11 @@ def test_unusable_input(folders: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(PasegError, match="nowhere: no such folder"):
         evaluate_folder(tmp_path / "nowhere", references)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(PasegError, match=r"empty: no label maps \(\.nii\.gz"):
+    with pytest.raises(PasegError, match=r"empty: no label maps; expected {case} with one of \.nii\.gz"):
         evaluate_folder(predictions, tmp_path / "empty")
     with pytest.raises(PasegError, match="unknown metrics preset 'best'"):
         evaluate_folder(predictions, references, preset="best")
-    with pytest.raises(PasegError, match="num_processes must be 1 or more, got 0"):
+    with pytest.raises(PasegError, match="number of processes is 0: it must be 1 or more"):
         evaluate_folder(predictions, references, num_processes=0)
     write(predictions / "a.nii.gz", boxes() + np.float32(0.25))
     with pytest.raises(PasegError, match=r"a\.nii\.gz: not a label map"):

@@ -146,9 +146,9 @@ def test_errors_say_what_was_got() -> None:
         dice(mask, mask[..., :3])
     with pytest.raises(PasegError, match="reference is not a mask"):
         dice(mask, np.full((2, 3, 4), 2, dtype=np.uint8))
-    with pytest.raises(PasegError, match=r"3 positive numbers, one an axis; got \(1.0, 0.0, 1.0\)"):
+    with pytest.raises(PasegError, match=r"3 positive numbers, one per axis; got \(1.0, 0.0, 1.0\)"):
         assd(mask, mask, spacing_mm=(1.0, 0.0, 1.0))
     with pytest.raises(PasegError, match="3 positive numbers"):
         hd95(mask, mask, spacing_mm=(1.0, 1.0))
-    with pytest.raises(PasegError, match=r"unknown metrics preset 'medpy': use one of default, medpy-0\.4"):
+    with pytest.raises(PasegError, match=r"unknown metrics preset 'medpy': choose one of default, medpy-0\.4"):
         assd(mask, mask, spacing_mm=SPACING, preset="medpy")

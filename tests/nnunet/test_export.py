@@ -139,7 +139,7 @@ def test_the_auxiliary_network_of_stage_1(make_model, tmp_path):
 
 def test_stage_1_has_one_network(make_model, tmp_path):
     folder = make_model("PASegStage1Trainer")
-    with pytest.raises(PasegError, match=r"checkpoint_final\.pth holds one network: leave out --network"):
+    with pytest.raises(PasegError, match=r"checkpoint_final\.pth contains one network: leave out --network"):
         export_model(folder, tmp_path / "x.zip", ["0"], network="auxiliary")
     assert not (tmp_path / "x.zip").exists()
 
@@ -148,14 +148,14 @@ def test_a_network_that_the_plans_do_not_describe_is_refused(model, tmp_path):
     plans = json.loads((model / "plans.json").read_text(encoding="utf-8"))
     plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]["features_per_stage"] = [2, 8]
     (model / "plans.json").write_text(json.dumps(plans), encoding="utf-8")
-    with pytest.raises(PasegError, match="holds a network of another architecture than its plans"):
+    with pytest.raises(PasegError, match="contains a network of a different architecture than its plans"):
         export_model(model, tmp_path / "x.zip", ["0"])
     assert not (tmp_path / "x.zip").exists()
 
 
 def test_what_is_not_finished_is_refused(model, tmp_path):
     with pytest.raises(
-        PasegError, match=r"Fold 1 is not trained to its end(?s:.*)nnUNetv2_train Dataset001_X 3d_fullres 1 -tr"
+        PasegError, match=r"Training of fold 1 is not finished(?s:.*)nnUNetv2_train Dataset001_X 3d_fullres 1 -tr"
     ):
         export_model(model, tmp_path / "x.zip", ["0", "1"])
     (model / "fold_0" / "validation" / "summary.json").unlink()
@@ -169,7 +169,7 @@ def test_a_picture_that_is_missing_is_drawn(model, tmp_path):
     file = model / "fold_0" / "progress.png"
     file.unlink()
     with pytest.raises(
-        PasegError, match=r"progress\.png is missing, and checkpoint_final\.pth holds no log to draw it"
+        PasegError, match=r"progress\.png is missing, and checkpoint_final\.pth contains no log to draw it"
     ):
         export_model(model, tmp_path / "x.zip", ["0"])
     assert not (tmp_path / "x.zip").exists()
@@ -192,10 +192,12 @@ def test_datasets_are_found_by_number_or_name(model, tmp_path, capsys):
     for name in ("999", "Tumor", "Dataset999_Tumor"):
         assert main(["export", "-d", name, "-o", str(tmp_path / "x.zip")]) == 2
         shown = capsys.readouterr().err
-        assert shown.startswith(f"paseg: error: {name} is none of the datasets in {results}: give the number or the ")
-        assert shown.endswith("There are: Dataset001_X, Dataset101_Tumor.\n")
+        assert shown.startswith(
+            f"paseg: error: {name} matches none of the datasets in {results}: pass the number or the "
+        )
+        assert shown.endswith("Existing datasets: Dataset001_X, Dataset101_Tumor.\n")
     (results / "Dataset101_Other").mkdir()
-    with pytest.raises(PasegError, match=r"101 is 2 of the datasets in .*Dataset101_Other, Dataset101_Tumor\."):
+    with pytest.raises(PasegError, match=r"101 matches 2 of the datasets in .*Dataset101_Other, Dataset101_Tumor\."):
         find_dataset("101")
 
 
@@ -207,4 +209,4 @@ def test_the_zips_folder_must_be_there(model, tmp_path, capsys):
 def test_results_folder_must_be_known(monkeypatch, capsys):
     monkeypatch.delenv("nnUNet_results", raising=False)
     assert main(["export", "-d", "1", "-o", "x.zip"]) == 2
-    assert "Set the environment variable nnUNet_results" in capsys.readouterr().err
+    assert "No results folder: set the environment variable nnUNet_results" in capsys.readouterr().err
