@@ -1,75 +1,8 @@
 #!/usr/bin/env python3
-"""Images and PA-Seg's published label-map points to an nnU-Net raw dataset.
+"""Run `paseg convert paseg-points` from a checkout."""
 
-Images are called {case}.nii.gz, or {case}_0000.nii.gz, {case}_0001.nii.gz, ... for several channels; the points of a
-case are {case}_7points.nii.gz on the same grid, with the voxel values 1 = background and 2 = foreground of the first
-target, 3 and 4 of the second, and so on. Test images need no points; their dense masks, {case}.nii.gz, are optional.
-
-Example:
-    python dataset_conversion/from_paseg_points.py images points 201 --name VS --class-name tumor \
-        --channel-names T2 --test-images images_test --test-masks masks_test
-"""
-
-from __future__ import annotations
-
-import argparse
-import sys
-from pathlib import Path
-
-from nnunet_paseg.conversion.commands.common import (
-    add_output_arguments,
-    add_seed_arguments,
-    add_test_arguments,
-    run,
-    write_clicked,
-)
-from nnunet_paseg.conversion.plan import Case
-from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.case_files import files_in, group_images
-
-POINTS = "_7points.nii.gz"
-
-
-def training_cases(images: Path, points: Path) -> list[Case]:
-    """One case for every points file.
-
-    Raises:
-        PasegError: a folder is missing, there are no points files, or one has no image.
-    """
-    found = group_images(images, skip_maps=images.resolve() == points.resolve())
-    files = [file for file in files_in(points) if file.name.endswith(POINTS) and file.name[0] != "."]
-    marked = {file.name.removesuffix(POINTS): file for file in files}
-    if not marked:
-        raise PasegError(f"{points} holds no points: expected files called {{case}}{POINTS}.")
-    for case, file in marked.items():
-        if case not in found:
-            raise PasegError(f"Case {case}: {images} holds no image for {file.name}.")
-    if unmarked := sorted(found.keys() - marked.keys()):
-        print(f"{len(unmarked)} of {len(found)} images have no points and are left out: {unmarked}", file=sys.stderr)
-    return [Case(case, found[case], points=file) for case, file in marked.items()]
-
-
-def main(arguments: argparse.Namespace) -> None:
-    """Convert as the command line says."""
-    cases = training_cases(arguments.images, arguments.points)
-    write_clicked(cases, arguments, class_names=[arguments.class_name])
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("images", type=Path, help="folder of the training images")
-    parser.add_argument("points", type=Path, help="folder of {case}_7points.nii.gz")
-    parser.add_argument("dataset_id", type=int, help="number of the new dataset, 1-999")
-    add_test_arguments(parser)
-    parser.add_argument("--class-name", default="target", help="what the points mark (default: %(default)s)")
-    parser.add_argument(
-        "--channel-names", nargs="+", default=["MRI"], help="one name a channel (default: MRI); 'CT' for CT"
-    )
-    add_seed_arguments(parser)
-    add_output_arguments(parser)
-    return parser
-
+from nnunet_paseg.conversion.commands.common import run
+from nnunet_paseg.conversion.commands.paseg_points import build_parser, main
 
 if __name__ == "__main__":
-    sys.exit(run(main, build_parser()))
+    raise SystemExit(run(main, build_parser()))

@@ -1,0 +1,83 @@
+"""The training data of BraTS 2019, 2020 or 2021 to an nnU-Net raw dataset with simulated points.
+
+Every case is a folder of its own with the files {case}_flair, _t1, _t1ce, _t2 and _seg (.nii.gz or .nii), below HGG
+and LGG in 2019. PA-Seg was trained on Flair alone and on the whole tumour: --channels flair --merge tumor.
+
+Example:
+    python dataset_conversion/from_brats.py MICCAI_BraTS_2019_Data_Training 111 --channels flair --merge tumor \\
+        --split-csv split_BraTS.csv --unlisted test
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from nnunet_paseg.conversion.commands.common import add_output_arguments, add_seed_arguments
+from nnunet_paseg.conversion.dense import DenseCase, add_dense_arguments, convert_dense
+from nnunet_paseg.errors import PasegError
+
+CHANNELS = {"flair": "FLAIR", "t1": "T1", "t1ce": "T1ce", "t2": "T2"}
+CLASSES = {"necrosis": [1], "edema": [2], "enhancing": [4]}
+CASE = re.compile(r"BraTS(19|20|2021)_\w+")
+
+
+def find_cases(source: Path, channels: list[str]) -> list[DenseCase]:
+    """All cases with their files.
+
+    Raises:
+        PasegError: the folder is not that dataset, or a case lacks a file.
+    """
+    if not source.is_dir():
+        raise PasegError(f"{source}: no such folder")
+    folders = [folder for level in ("*", "*/*") for folder in sorted(source.glob(level)) if folder.is_dir()]
+    folders = [folder for folder in folders if CASE.fullmatch(folder.name)]
+    if not folders:
+        names = sorted(path.name for path in source.iterdir())[:5]
+        raise PasegError(
+            f"{source} is not BraTS 2019, 2020 or 2021: expected folders BraTS19_... (below HGG and LGG), "
+            f"BraTS20_Training_001, ... or BraTS2021_00000, ..., found {names}."
+        )
+    return [
+        DenseCase(folder.name, tuple(_file(folder, channel) for channel in channels), _file(folder, "seg"))
+        for folder in folders
+    ]
+
+
+def _file(folder: Path, kind: str) -> Path:
+    for ending in (".nii.gz", ".nii"):
+        path = folder / f"{folder.name}_{kind}{ending}"
+        if path.exists():
+            return path
+    missing = f"{folder.name}_{kind}.nii.gz"
+    hint = "; only the training data have masks" if kind == "seg" else ""
+    raise PasegError(
+        f"Case {folder.name}: {folder} lacks {missing}, found {sorted(path.name for path in folder.iterdir())}: "
+        f"download or rename it{hint}."
+    )
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Convert as the command line says."""
+    convert_dense(
+        find_cases(arguments.source, arguments.channels),
+        arguments,
+        name="BraTS",
+        channel_names=[CHANNELS[channel] for channel in arguments.channels],
+        classes=CLASSES,
+    )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path, help="folder of the cases' folders, or of HGG and LGG")
+    parser.add_argument("dataset_id", type=int, help="number of the new dataset, 1-999")
+    parser.add_argument(
+        "--channels", nargs="+", choices=list(CHANNELS), default=list(CHANNELS), help="default: all four"
+    )
+    add_dense_arguments(parser)
+    add_seed_arguments(parser)
+    add_output_arguments(parser)
+    return parser
