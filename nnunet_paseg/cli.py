@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from nnunet_paseg import EXT_FOLDER, __version__, report
 from nnunet_paseg.checking import check
+from nnunet_paseg.conversion.commands import convert
 from nnunet_paseg.demo import demo
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation import evaluate
 from nnunet_paseg.nnunet import export
 
 # These modules import torch, nnU-Net and pandas inside functions only, so that `paseg --help` stays instant.
-COMMANDS = (check, demo, evaluate, export, report)
+COMMANDS = (check, convert, demo, evaluate, export, report)
 
 EPILOG = """\
 example: paseg demo                             the complete pipeline on phantoms

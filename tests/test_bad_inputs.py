@@ -330,7 +330,7 @@ BAD = {
     "a task of the Decathlon given as nnU-Net's": (
         no_spoil,
         other("from_dense_dataset", lambda folder: task(folder, ["CT"])),
-        r"data/dataset\.json is not that of .*for a task of the Decathlon use from_decathlon\.py",
+        r"data/dataset\.json is not that of .*for a task of the Decathlon use `paseg convert decathlon`",
     ),
     "channels that are not counted": (
         dataset_json(channel_names={"1": "MRI"}),

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from nnunet_paseg.conversion.images import image_name, place_image, write_labels
+from nnunet_paseg.conversion.images import image_name, place_image, read_mask, write_labels
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
-from nnunet_paseg.conversion.record import files_of_points, made_of, record_file
-from nnunet_paseg.conversion.sources import Source, as_source, check_file
+from nnunet_paseg.conversion.record import input_state, points_files, record_file, sha256, statistics
+from nnunet_paseg.conversion.sources import as_source, check_file
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import write_json
 from nnunet_paseg.points.formats import read_points
@@ -34,9 +34,6 @@ Labels = npt.NDArray[np.uint8]
 CLICK_MARGIN = 8
 """Voxels around all targets that simulated points are drawn in: more than they can be away from a target."""
 
-FEW_SEEDS = 10
-"""Voxels a target: a class with fewer seeds in a case is warned of."""
-
 
 def convert_case(case: Case, plan: DatasetPlan, folder: Path) -> None:
     """Write a case's images, labels and points below ``folder``, and last of all its record.
@@ -50,8 +47,8 @@ def convert_case(case: Case, plan: DatasetPlan, folder: Path) -> None:
         PasegError: the case cannot be converted; names it.
     """
     try:
-        before = made_of(case)
-        record = {"made_of": before, **_convert(case, plan, folder)}
+        state = input_state(case)
+        record = {"made_of": state, **_convert(case, plan, folder)}
     except PasegError as error:
         raise PasegError(f"Case {case.identifier}: {error}") from error
     except OSError as error:
@@ -66,13 +63,13 @@ def _convert(case: Case, plan: DatasetPlan, folder: Path) -> dict[str, Any]:
     grid = whole = images[0].grid()
     for image in images[1:]:
         if not image.grid().same_as(grid):
-            raise PasegError(f"{image.place} and {images[0].place} are on different grids: resample them to one.")
-    mask = None if case.mask is None else _read_mask(as_source(case.mask), grid, plan)
+            raise PasegError(f"{image.path} and {images[0].path} are on different grids: resample them to one.")
+    mask = None if case.mask is None else read_mask(as_source(case.mask), grid, plan)
     window = None
     if plan.crop is not None and mask is not None:
         window = around(mask, plan.crop)
         grid, mask = crop_grid(grid, window), mask[window]
-    record: dict[str, Any] = {"images": {str(image.place): _sha256(image.files) for image in images}}
+    record: dict[str, Any] = {"images": {str(image.path): sha256(image.files) for image in images}}
     if window is not None:
         record["window"] = [[side.start, side.stop] for side in window]
     instances: list[Instance] = []
@@ -103,7 +100,7 @@ def _convert(case: Case, plan: DatasetPlan, folder: Path) -> dict[str, Any]:
     if labels is not None:
         write_labels(labels, grid, folder / f"labels{suffix}" / f"{case.identifier}.nii.gz")
     if case.split == "train" and case.annotation != "dense" and labels is not None:
-        record |= _statistics(labels, instances, plan, math.prod(grid.spacing_mm))
+        record |= statistics(labels, instances, plan, math.prod(grid.spacing_mm))
         write_csv(instances, folder / "points" / f"{case.identifier}.csv")
     return record
 
@@ -114,7 +111,7 @@ def _instances(case: Case, mask: Labels | None, grid: Grid, whole: Grid, plan: D
         assert mask is not None
         return _simulate(case, mask, grid, plan)
     assert case.points is not None
-    for file in files_of_points(case.points):
+    for file in points_files(case.points):
         if file.name.endswith((".nii", ".nii.gz")):
             check_file(file)
     return read_points(case.points, whole, plan.class_names, case=case.identifier)
@@ -130,28 +127,6 @@ def _simulate(case: Case, mask: Labels, grid: Grid, plan: DatasetPlan) -> list[I
     return simulate_points(mask[near], crop_grid(grid, near), plan.labels, rng)
 
 
-def _read_mask(source: Source, grid: Grid, plan: DatasetPlan) -> Labels:
-    if not source.grid().same_as(grid):
-        raise PasegError(f"{source.place} is not on its image's grid: resample the mask to the image.")
-    image = source.read()
-    voxels = sitk.GetArrayViewFromImage(image)
-    mapping = {0: 0, **(plan.mask_labels or {label: label for label in plan.labels.values()})}
-    result = np.zeros(voxels.shape, dtype=np.uint8)
-    unknown: set[float] = set()
-    # Slice by slice: np.unique and comparisons of a whole volume would be several times its size.
-    for plane, labels in zip(voxels, result, strict=True):
-        for value in np.unique(plane).tolist():
-            if value in mapping:
-                labels[plane == value] = mapping[value]
-            else:
-                unknown.add(value)
-    if unknown:
-        raise PasegError(
-            f"{source.place} holds the values {sorted(unknown)}, which no class of {list(plan.class_names)} explains."
-        )
-    return result
-
-
 def _shifted(instance: VoxelInstance, offset: npt.NDArray[np.integer]) -> VoxelInstance:
     box = tuple(slice(int(s.start + o), int(s.stop + o)) for s, o in zip(instance.box, offset, strict=True))
     return replace(
@@ -161,42 +136,3 @@ def _shifted(instance: VoxelInstance, offset: npt.NDArray[np.integer]) -> VoxelI
         extremes=instance.extremes + offset,
         box=(box[0], box[1], box[2]),
     )
-
-
-def _statistics(labels: Labels, instances: list[Instance], plan: DatasetPlan, voxel_mm3: float) -> dict[str, Any]:
-    counts = np.zeros(plan.ignore_label + 1, dtype=np.int64)
-    for plane in labels:
-        counts += np.bincount(plane.ravel(), minlength=len(counts))
-    names = ("background", *plan.class_names, "ignore")
-    result: dict[str, Any] = {
-        "instances": len(instances),
-        "voxels": {name: int(count) for name, count in zip(names, counts, strict=True)},
-    }
-    threshold = plan.seeds.threshold
-    if plan.seeds.rule == "adaptive" and threshold is not None:
-        # The seeds are this part of the targets' likely volume.
-        result["likely_volume_mm3"] = {
-            name: round(result["voxels"][name] / threshold * voxel_mm3, 1) for name in plan.class_names
-        }
-    warnings = []
-    for name in sorted({instance.class_name for instance in instances}):
-        targets, seeds = sum(instance.class_name == name for instance in instances), result["voxels"][name]
-        if not seeds:
-            warnings.append(f"no voxel is left for the seeds of '{name}': other classes are nearer everywhere")
-        elif seeds < FEW_SEEDS * targets:
-            warnings.append(
-                f"only {seeds} voxels of seeds for {targets} target{'s' * (targets > 1)} of '{name}': "
-                "look at its points, or raise --threshold"
-            )
-    if warnings:
-        result["warning"] = "; ".join(warnings)
-    return result
-
-
-def _sha256(files: tuple[Path, ...]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

@@ -16,8 +16,8 @@ from tqdm import tqdm
 from nnunet_paseg.conversion.case import convert_case
 from nnunet_paseg.conversion.describe import TOOL, describe
 from nnunet_paseg.conversion.plan import Case, DatasetPlan, check_cases
-from nnunet_paseg.conversion.record import is_done
-from nnunet_paseg.conversion.staging import Staging, move_to, tidy
+from nnunet_paseg.conversion.record import is_converted
+from nnunet_paseg.conversion.staging import Staging, clean_up, move_to
 from nnunet_paseg.errors import PasegError
 
 
@@ -44,13 +44,13 @@ def convert(
     """
     target = _free_target(plan, raw_folder, overwrite)
     check_cases(cases, plan)
-    staging = Staging(raw_folder, plan.name, _fingerprint(cases, plan))
+    staging = Staging(raw_folder, plan.name, _conversion_hash(cases, plan))
     staging.remove_others()
-    folder = staging.take_over()
+    folder = staging.claim_stopped()
     if folder is None:
         staging.open()
         _convert_cases(cases, plan, staging.folder, num_processes)
-        folder = staging.take()
+        folder = staging.claim()
     if folder is None:
         raise PasegError(f"Another process is converting to {target}: wait for it.")
     _complete(folder, cases, plan, target)
@@ -89,14 +89,14 @@ def convert_part(
         raise PasegError(f"The parts are 0..{num_parts - 1}: there is no part {part_id}.")
     target = _free_target(plan, raw_folder, overwrite)
     check_cases(cases, plan)
-    staging = Staging(raw_folder, plan.name, _fingerprint(cases, plan))
-    if staging.taken():
+    staging = Staging(raw_folder, plan.name, _conversion_hash(cases, plan))
+    if staging.claimed():
         return None
     staging.open()
     _convert_cases(cases[part_id::num_parts], plan, staging.folder, num_processes)
-    if not all(is_done(staging.folder, case) for case in cases):
+    if not all(is_converted(staging.folder, case) for case in cases):
         return None
-    folder = staging.take()
+    folder = staging.claim()
     if folder is None:
         return None
     _complete(folder, cases, plan, target)
@@ -117,7 +117,7 @@ def _free_target(plan: DatasetPlan, raw_folder: Path, overwrite: bool) -> Path:
 
 
 def _convert_cases(cases: Sequence[Case], plan: DatasetPlan, folder: Path, num_processes: int) -> None:
-    todo = [case for case in cases if not is_done(folder, case)]
+    todo = [case for case in cases if not is_converted(folder, case)]
     with tqdm(total=len(todo), desc=f"Converting to {plan.name}", unit="case") as progress:
         for _ in _each(todo, plan, folder, num_processes):
             progress.update()
@@ -145,7 +145,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _fingerprint(cases: Sequence[Case], plan: DatasetPlan) -> str:
+def _conversion_hash(cases: Sequence[Case], plan: DatasetPlan) -> str:
     content = json.dumps([TOOL, [asdict(case) for case in cases], asdict(plan)], default=str, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -156,5 +156,5 @@ def _complete(folder: Path, cases: Sequence[Case], plan: DatasetPlan, target: Pa
         describe(folder, cases, plan)
         # Hidden in one step: records that are only partly deleted would look like cases that are not done.
         (folder / "records").rename(folder / ".records")
-    tidy(folder)
+    clean_up(folder)
     move_to(folder, target)

@@ -53,7 +53,7 @@ def _write_dataset_json(
     if plan.images == "reference":
         further["dataset"] = {
             case.identifier: {
-                "images": [str(as_source(image).place.resolve()) for image in case.images],
+                "images": [str(as_source(image).path.resolve()) for image in case.images],
                 "label": f"labelsTr/{case.identifier}.nii.gz",
             }
             for case in training

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from nnunet_paseg.conversion.plan import ImageMode
+from nnunet_paseg.conversion.plan import DatasetPlan, ImageMode
 from nnunet_paseg.conversion.sources import ImageFile, Source
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output
@@ -54,11 +54,11 @@ def place_image(
         if not is_as_needed and image is not None:
             _write(image, temporary)
         elif mode == "reference":
-            temporary.symlink_to(source.place.resolve())
+            temporary.symlink_to(source.path.resolve())
         elif mode == "link":
-            _hard_link(source.place, temporary)
+            _hard_link(source.path, temporary)
         else:
-            shutil.copyfile(source.place, temporary)
+            shutil.copyfile(source.path, temporary)
     return image
 
 
@@ -70,6 +70,28 @@ def _hard_link(source: Path, path: Path) -> None:
             f"{source} cannot be hard-linked into {path.parent} ({error.strerror}): links do not reach across file "
             "systems. Pass --images reference or copy."
         ) from error
+
+
+def read_mask(source: Source, grid: Grid, plan: DatasetPlan) -> npt.NDArray[np.uint8]:
+    if not source.grid().same_as(grid):
+        raise PasegError(f"{source.path} is not on its image's grid: resample the mask to the image.")
+    image = source.read()
+    voxels = sitk.GetArrayViewFromImage(image)
+    mapping = {0: 0, **(plan.mask_labels or {label: label for label in plan.labels.values()})}
+    result = np.zeros(voxels.shape, dtype=np.uint8)
+    unknown: set[float] = set()
+    # Slice by slice: np.unique and comparisons of a whole volume would be several times its size.
+    for plane, labels in zip(voxels, result, strict=True):
+        for value in np.unique(plane).tolist():
+            if value in mapping:
+                labels[plane == value] = mapping[value]
+            else:
+                unknown.add(value)
+    if unknown:
+        raise PasegError(
+            f"{source.path} holds the values {sorted(unknown)}, which no class of {list(plan.class_names)} explains."
+        )
+    return result
 
 
 def write_labels(labels: npt.NDArray[np.uint8], grid: Grid, path: Path) -> None:

@@ -115,7 +115,7 @@ def _check_case(case: Case, plan: DatasetPlan) -> None:
             f"channels {list(plan.channel_names)}."
         )
     voxels = [as_source(item) for item in (*case.images, case.mask) if item is not None]
-    for path in [*(source.place for source in voxels), *([case.points] if case.points else [])]:
+    for path in [*(source.path for source in voxels), *([case.points] if case.points else [])]:
         if not path.exists():
             raise PasegError(f"Case {case.identifier}: {path} is missing.")
     if case.split == "train":
@@ -128,6 +128,6 @@ def _check_case(case: Case, plan: DatasetPlan) -> None:
         for image in case.images:
             if plan.crop or not (isinstance(image, Path) and image.name.endswith(".nii.gz")):
                 raise PasegError(
-                    f"Case {case.identifier}: {as_source(image).place} is not used as it is, so a file must be "
+                    f"Case {case.identifier}: {as_source(image).path} is not used as it is, so a file must be "
                     "written: pass --images copy."
                 )

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
-from nnunet_paseg.conversion.plan import Case
+import numpy as np
+import numpy.typing as npt
+
+from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.conversion.sources import as_source
 from nnunet_paseg.points.formats import point_files
+from nnunet_paseg.points.instance import Instance
+
+FEW_SEEDS = 10
+"""Voxels a target: a class with fewer seeds in a case is warned of."""
 
 
 def record_file(folder: Path, case: Case) -> Path:
@@ -15,24 +24,65 @@ def record_file(folder: Path, case: Case) -> Path:
     return folder / "records" / f"{case.identifier}.json"
 
 
-def is_done(folder: Path, case: Case) -> bool:
+def is_converted(folder: Path, case: Case) -> bool:
     """Whether a case has been converted from the files that are there now: not if its points were corrected since."""
     try:
         record = json.loads(record_file(folder, case).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return False
-    return bool(record["made_of"] == made_of(case))
+    return bool(record["made_of"] == input_state(case))
 
 
-def made_of(case: Case) -> dict[str, list[int]]:
+def input_state(case: Case) -> dict[str, list[int]]:
     """Size and time of every file that a case is made of."""
     files = [file for item in (*case.images, case.mask) if item is not None for file in as_source(item).files]
     if case.points is not None:
-        files += files_of_points(case.points)
+        files += points_files(case.points)
     states = {str(file): file.stat() for file in files}
     return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
 
 
-def files_of_points(points: Path) -> list[Path]:
+def points_files(points: Path) -> list[Path]:
     """The point files of a case: one, or those of a folder."""
     return list(point_files(points)) if points.is_dir() else [points]
+
+
+def statistics(
+    labels: npt.NDArray[np.uint8], instances: list[Instance], plan: DatasetPlan, voxel_mm3: float
+) -> dict[str, Any]:
+    counts = np.zeros(plan.ignore_label + 1, dtype=np.int64)
+    for plane in labels:
+        counts += np.bincount(plane.ravel(), minlength=len(counts))
+    names = ("background", *plan.class_names, "ignore")
+    result: dict[str, Any] = {
+        "instances": len(instances),
+        "voxels": {name: int(count) for name, count in zip(names, counts, strict=True)},
+    }
+    threshold = plan.seeds.threshold
+    if plan.seeds.rule == "adaptive" and threshold is not None:
+        # The seeds are this part of the targets' likely volume.
+        result["likely_volume_mm3"] = {
+            name: round(result["voxels"][name] / threshold * voxel_mm3, 1) for name in plan.class_names
+        }
+    warnings = []
+    for name in sorted({instance.class_name for instance in instances}):
+        targets, seeds = sum(instance.class_name == name for instance in instances), result["voxels"][name]
+        if not seeds:
+            warnings.append(f"no voxel is left for the seeds of '{name}': other classes are nearer everywhere")
+        elif seeds < FEW_SEEDS * targets:
+            warnings.append(
+                f"only {seeds} voxels of seeds for {targets} target{'s' * (targets > 1)} of '{name}': "
+                "look at its points, or raise --threshold"
+            )
+    if warnings:
+        result["warning"] = "; ".join(warnings)
+    return result
+
+
+def sha256(files: tuple[Path, ...]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -30,21 +30,21 @@ class Staging:
     Attributes:
         raw_folder: folder of raw datasets.
         name: the dataset's name.
-        fingerprint: of everything that the dataset is made of.
+        conversion_hash: of everything that the dataset is made of.
     """
 
     raw_folder: Path
     name: str
-    fingerprint: str
+    conversion_hash: str
 
     @property
     def folder(self) -> Path:
         """Holds the finished cases."""
-        return self.raw_folder / f".{self.name}.{self.fingerprint[:12]}.partial"
+        return self.raw_folder / f".{self.name}.{self.conversion_hash[:12]}.partial"
 
-    def taken(self) -> list[Path]:
+    def claimed(self) -> list[Path]:
         """Folders in which a process completes the dataset, or was stopped while it did."""
-        return sorted(self.raw_folder.glob(f".{self.name}.{self.fingerprint[:12]}.completing.*"))
+        return sorted(self.raw_folder.glob(f".{self.name}.{self.conversion_hash[:12]}.completing.*"))
 
     def open(self) -> None:
         """Make the folders that are missing.
@@ -62,7 +62,7 @@ class Staging:
 
     def remove_others(self) -> None:
         """Remove what is left of conversions to the same name that asked for something else, and do not run now."""
-        hidden = re.compile(rf"\.{re.escape(self.name)}\.(?!{self.fingerprint[:12]})[\da-f]{{12}}\..*")
+        hidden = re.compile(rf"\.{re.escape(self.name)}\.(?!{self.conversion_hash[:12]})[\da-f]{{12}}\..*")
         for other in sorted(self.raw_folder.glob(".*")):
             if not hidden.fullmatch(other.name):
                 continue
@@ -72,23 +72,23 @@ class Staging:
             else:
                 tqdm.write(f"{other} is of a conversion with other options: delete it, unless that is still running.")
 
-    def take(self) -> Path | None:
+    def claim(self) -> Path | None:
         """Take the folder in order to complete it; None if another process has done so."""
         return self._rename(self.folder)
 
-    def take_over(self) -> Path | None:
+    def claim_stopped(self) -> Path | None:
         """Take a folder whose process was stopped while it completed the dataset; None if there is none."""
-        return next(filter(None, map(self._rename, self.taken())), None)
+        return next(filter(None, map(self._rename, self.claimed())), None)
 
     def _rename(self, folder: Path) -> Path | None:
-        mine = self.raw_folder / f".{self.name}.{self.fingerprint[:12]}.completing.{uuid.uuid4().hex[:8]}"
+        mine = self.raw_folder / f".{self.name}.{self.conversion_hash[:12]}.completing.{uuid.uuid4().hex[:8]}"
         try:
             return folder.rename(mine)
         except FileNotFoundError:
             return None
 
 
-def tidy(folder: Path) -> None:
+def clean_up(folder: Path) -> None:
     """Remove what killed processes left half-written, and folders that hold nothing."""
     for stray in sorted(folder.glob("**/.*"), reverse=True):
         if stray.is_dir():

@@ -262,9 +262,9 @@ def test_raw_folder_must_be_known(dense_dataset, monkeypatch, capsys):
 def test_fingerprint_tells_conversions_apart(dense_dataset):
     cases = cases_of(dense_dataset, 2)
     prints = {
-        conversion._fingerprint(cases, PLAN),
-        conversion._fingerprint(cases[:1], PLAN),
-        conversion._fingerprint(
+        conversion._conversion_hash(cases, PLAN),
+        conversion._conversion_hash(cases[:1], PLAN),
+        conversion._conversion_hash(
             cases, DatasetPlan("Dataset002_Tiny", ("MRI",), ("liver", "spleen"), {1: 1, 3: 2}, point_seed=1)
         ),
     }

@@ -71,7 +71,7 @@ STEPS = (
     "conversion.convert.describe",
     "conversion.describe.generate_dataset_json",
     "conversion.describe.write_json",
-    "conversion.convert.tidy",
+    "conversion.convert.clean_up",
     "rmtree .records",
     "conversion.convert.move_to",
     "replace completing",

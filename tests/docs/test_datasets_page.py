@@ -1,48 +1,48 @@
-"""The commands of docs/datasets.md and of the scripts' own help are commands that the scripts understand."""
+"""The commands of docs/datasets.md are commands that `paseg convert` understands, with the options that it names."""
 
 import re
 import shlex
+from importlib import import_module
 
 import pytest
 
-from tests.conftest import ROOT, load_script
+from nnunet_paseg.cli import build_parser
+from nnunet_paseg.conversion.commands.convert import SOURCES
+from tests.conftest import ROOT
 
-PAGES = [ROOT / "docs" / "datasets.md", *sorted((ROOT / "dataset_conversion").glob("from_*.py"))]
+TEXT = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands(page, monkeypatch):
-    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
-    text = re.sub(r"\\+\n\s+", "", page.read_text(encoding="utf-8"))
-    commands = re.findall(r"^    python dataset_conversion/(\w+)\.py (.*)$", text, flags=re.MULTILINE)
+def test_commands():
+    text = re.sub(r"\\+\n\s+", "", TEXT).replace("$SLURM_ARRAY_TASK_ID", "3")
+    commands = re.findall(r"^    paseg (convert .*)$", text, flags=re.MULTILINE)
     assert commands
-    for name, arguments in commands:
-        words = shlex.split(arguments.replace("$SLURM_ARRAY_TASK_ID", "3"))
-        parsed = load_script(name).build_parser().parse_args(words)
-        assert 0 < parsed.dataset_id < 1000
+    for command in commands:
+        assert 0 < build_parser().parse_args(shlex.split(command)).dataset_id < 1000
 
 
-def test_every_script_is_described():
-    text = PAGES[0].read_text(encoding="utf-8")
-    assert all(f"`{page.name}`" in text for page in PAGES[1:])
+def test_every_source_is_described():
+    assert all(f"`paseg convert {source}`" in TEXT for source in SOURCES)
+    scripts = {path.name for path in (ROOT / "dataset_conversion").glob("from_*.py")}
+    assert set(re.findall(r"from_\w+\.py", TEXT)) == scripts
 
 
-SIMULATED = ("from_vs", "from_brats", "from_decathlon", "from_dense_dataset")
-OWN = ("from_folder", "from_paseg_points")
+SIMULATED = ("vs", "brats", "decathlon", "dense")
+OWN = ("folder", "paseg-points")
 SECTIONS = {
-    "Where points are simulated": SIMULATED,
-    "Where points are yours": OWN,
-    "What all of them understand": (*SIMULATED, *OWN),
-    "Stopping and going on": (*SIMULATED, *OWN),
-    "In parts, on several machines": (*SIMULATED, *OWN),
+    "Options for simulated points": SIMULATED,
+    "Options for clicked points": OWN,
+    "Common options": (*SIMULATED, *OWN),
+    "Resuming a conversion": (*SIMULATED, *OWN),
+    "Distributed conversion": (*SIMULATED, *OWN),
 }
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_scripts_understand_what_a_section_says_of_them(section):
-    text = PAGES[0].read_text(encoding="utf-8")
-    [found] = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL)
+def test_commands_understand_the_options_of_their_sections(section):
+    [found] = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", TEXT, flags=re.MULTILINE | re.DOTALL)
     options = set(re.findall(r"(?<![\w-])--[a-z][\w-]+", found))
     assert options
-    for name in SECTIONS[section]:
-        assert options <= load_script(name).build_parser()._option_string_actions.keys(), name
+    for source in SECTIONS[section]:
+        module = import_module(f"nnunet_paseg.conversion.commands.{source.replace('-', '_')}")
+        assert options <= module.build_parser()._option_string_actions.keys(), source

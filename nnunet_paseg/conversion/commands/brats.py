@@ -4,7 +4,7 @@ Every case is a folder of its own with the files {case}_flair, _t1, _t1ce, _t2 a
 and LGG in 2019. PA-Seg was trained on Flair alone and on the whole tumour: --channels flair --merge tumor.
 
 Example:
-    python dataset_conversion/from_brats.py MICCAI_BraTS_2019_Data_Training 111 --channels flair --merge tumor \\
+    %(prog)s MICCAI_BraTS_2019_Data_Training 111 --channels flair --merge tumor \\
         --split-csv split_BraTS.csv --unlisted test
 """
 

@@ -4,7 +4,7 @@ The task is a folder with dataset.json, imagesTr (3D images, or 4D ones with the
 are drawn from the labelled ones, since the official test images have no masks; --official-test adds those as well.
 
 Example:
-    python dataset_conversion/from_decathlon.py Task04_Hippocampus 104 --num-test 60
+    %(prog)s Task04_Hippocampus 104 --num-test 60
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def read_task(source: Path) -> dict[str, Any]:
     except ValueError as error:
         raise PasegError(f"{file} is no JSON ({error}): download the task again.") from error
     if isinstance(content, dict) and "channel_names" in content:
-        raise PasegError(f"{source} is an nnU-Net raw dataset: use from_dense_dataset.py.")
+        raise PasegError(f"{source} is an nnU-Net raw dataset: use `paseg convert dense`.")
     if not isinstance(content, dict) or not all(content.get(key) for key in KEYS):
         raise PasegError(
             f"{file} is not that of a Medical Segmentation Decathlon task: expected the keys {list(KEYS)}, found "

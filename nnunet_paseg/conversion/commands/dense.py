@@ -4,7 +4,7 @@ The masks of the test cases are kept aside in labelsTs for scoring; those of the
 but the points (or for everything with --dense, the full-supervision reference).
 
 Example:
-    python dataset_conversion/from_dense_dataset.py $nnUNet_raw/Dataset004_Hippocampus 104 --num-train 60 --num-test 40
+    %(prog)s $nnUNet_raw/Dataset004_Hippocampus 104 --num-train 60 --num-test 40
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def read_dataset(source: Path) -> tuple[dict[str, int], dict[str, str], str]:
         raise PasegError(f"{file} is no JSON ({error}): restore it from where the dataset comes from.") from error
     if not isinstance(content, dict) or not all(content.get(key) for key in KEYS):
         found = sorted(content) if isinstance(content, dict) else f"a {type(content).__name__}"
-        hint = "; for a task of the Decathlon use from_decathlon.py" if "modality" in found else ""
+        hint = "; for a task of the Decathlon use `paseg convert decathlon`" if "modality" in found else ""
         raise PasegError(
             f"{file} is not that of an nnU-Net raw dataset: expected the keys {list(KEYS)}, found {found}{hint}."
         )

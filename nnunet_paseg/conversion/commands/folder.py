@@ -7,7 +7,7 @@ Both may lie in one folder. Look through them first with `paseg check`. Training
 are optional.
 
 Example:
-    python dataset_conversion/from_folder.py images points 102 --name Brain --classes tumor edema --channel-names T1 T2
+    %(prog)s images points 102 --name Brain --classes tumor edema --channel-names T1 T2
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ case are {case}_7points.nii.gz on the same grid, with the voxel values 1 = backg
 target, 3 and 4 of the second, and so on. Test images need no points; their dense masks, {case}.nii.gz, are optional.
 
 Example:
-    python dataset_conversion/from_paseg_points.py images points 201 --name VS --class-name tumor \
+    %(prog)s images points 201 --name VS --class-name tumor \
         --channel-names T2 --test-images images_test --test-masks masks_test
 """
 

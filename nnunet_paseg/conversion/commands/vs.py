@@ -6,7 +6,7 @@ NIfTI files (vs_gk_1_Label.nii.gz, or vs_gk_1/vs_gk_seg_refT2.nii.gz) or contour
 called vs_gk_1, vs_gk_2, ...
 
 Example:
-    python dataset_conversion/from_vs.py Vestibular-Schwannoma-SEG 110 --split-csv split_VS.csv --crop
+    %(prog)s Vestibular-Schwannoma-SEG 110 --split-csv split_VS.csv --crop
 """
 
 from __future__ import annotations

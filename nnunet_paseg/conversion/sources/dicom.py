@@ -36,7 +36,7 @@ class DicomSeries:
     description: str = ""
 
     @property
-    def place(self) -> Path:
+    def path(self) -> Path:
         return self.folder
 
     @property

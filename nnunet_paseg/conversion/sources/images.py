@@ -18,7 +18,7 @@ class Source(Protocol):
     """One 3D image, wherever it is kept. Sources are values: they can be compared, and sent to another process."""
 
     @property
-    def place(self) -> Path:
+    def path(self) -> Path:
         """The file or folder to name in messages."""
 
     @property
@@ -40,10 +40,6 @@ class InOneFile:
     """What all sources of a single file share."""
 
     path: Path
-
-    @property
-    def place(self) -> Path:
-        return self.path
 
     @property
     def files(self) -> tuple[Path, ...]:

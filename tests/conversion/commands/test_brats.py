@@ -1,4 +1,4 @@
-"""dataset_conversion/from_brats.py on imitations of the folders of three years."""
+"""`paseg convert brats` on imitations of the folders of three years."""
 
 import json
 import re

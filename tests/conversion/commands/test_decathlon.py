@@ -1,4 +1,4 @@
-"""dataset_conversion/from_decathlon.py on imitations of a 3D and of a 4D task."""
+"""`paseg convert decathlon` on imitations of a 3D and of a 4D task."""
 
 import json
 import re
@@ -120,7 +120,7 @@ def edit(folder, **changes):
             [],
             r"expected the keys \['modality', 'labels', 'training'\], found \['labels', 'name', ",
         ),
-        (lambda s: edit(s, channel_names={}), [], r"is an nnU-Net raw dataset: use from_dense_dataset\.py"),
+        (lambda s: edit(s, channel_names={}), [], r"is an nnU-Net raw dataset: use `paseg convert dense`"),
         (lambda s: None, ["--channels", "T9"], r"no channel \['T9'\]: its channels are \['FLAIR', 'T1w'\]"),
         (
             lambda s: edit(s, modality={"0": "a", "1": "b", "2": "c"}),

@@ -1,4 +1,4 @@
-"""dataset_conversion/from_folder.py: any point format to an nnU-Net dataset."""
+"""`paseg convert folder`: any point format to an nnU-Net dataset."""
 
 import json
 import re

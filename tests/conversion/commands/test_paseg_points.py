@@ -1,4 +1,4 @@
-"""dataset_conversion/from_paseg_points.py: PA-Seg's published label-map points to an nnU-Net dataset."""
+"""`paseg convert paseg-points`: PA-Seg's published label-map points to an nnU-Net dataset."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""dataset_conversion/from_vs.py on imitations of TCIA's folders and of the authors' own."""
+"""`paseg convert vs` on imitations of TCIA's folders and of the authors' own."""
 
 import json
 import re
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from nnunet_paseg.conversion.commands import vs
 from nnunet_paseg.conversion.commands.common import run
 from nnunet_paseg.io.files import read_array
 from nnunet_paseg.points.grid import Grid
@@ -142,11 +143,9 @@ def test_masks_as_rt_structures(tmp_path):
 def test_the_published_crop(tmp_path, monkeypatch):
     source = tcia(tmp_path / "data", (1,))
     labels = write_labels(tmp_path / "labels", (1,), "vs_gk_{0}/vs_gk_seg_refT2.nii.gz")
-    script = load_script("from_vs")
-    assert script.CROP == (48, 128, 128)
-    monkeypatch.setattr(script, "CROP", (20, 24, 30))
-    arguments = [str(source), "13", "--raw", str(tmp_path), "--labels", str(labels), "--crop", "--dense"]
-    assert run(script.main, script.build_parser(), [*arguments, "--num-processes", "1"]) == 0
+    assert vs.CROP == (48, 128, 128)
+    monkeypatch.setattr(vs, "CROP", (20, 24, 30))
+    assert convert(source, tmp_path, "--labels", labels, "--crop", "--dense") == 0
     folder = tmp_path / "Dataset013_VS"
     whole, cropped = scan(1), sitk.ReadImage(str(folder / "imagesTr" / "vs_gk_1_0000.nii.gz"))
     # All 14 slices; the tumour's bounding box is centred on (18, 25), so rows 6..29 and columns 10..39.
