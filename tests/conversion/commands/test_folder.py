@@ -44,6 +44,19 @@ def sources(tmp_path):
     return tmp_path
 
 
+def write_cases(folder, number):
+    """Cases of one channel, with a bright box and its seven points."""
+    rng = np.random.default_rng(0)
+    (folder / "points").mkdir(parents=True)
+    for case in (f"case_{n}" for n in range(number)):
+        values = rng.normal(100, 5, (24, 28, 32))
+        values[3:9, 4:12, 5:15] += 40
+        image = folder / "images" / f"{case}.nii.gz"
+        write_image(values.astype(np.float32), image)
+        world = Grid.from_file(image).to_world(VOXELS)
+        writers.save_markups(folder / "points" / f"{case}.mrk.json", writers.point_list(world))
+
+
 def convert(folder, *options, classes=("tumor", "edema")):
     script = load_script("from_folder")
     arguments = [str(folder / "images"), str(folder / "points"), "9", "--raw", str(folder / "raw")]
