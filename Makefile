@@ -1,4 +1,4 @@
-# Two commands for a newcomer: `make demo` and `make test`. Both set up what is missing. `make benchmark-quick` reproduces
+# Start here: `make demo` and `make test`. Both install what is missing. `make benchmark-quick` reproduces
 # a row of the accuracy table in less than half an hour on two CPU cores.
 PYTHON ?= python3
 VENV ?= .venv

@@ -9,7 +9,7 @@ ROOT_UID = "1.2.826.0.1.3680043.8.498"
 
 
 def write_series(image, folder, *, description, number):
-    """One file a slice; returns the SeriesInstanceUID."""
+    """Write one file per slice and return the SeriesInstanceUID."""
     folder.mkdir(parents=True, exist_ok=True)
     uid = f"{ROOT_UID}.{number}"
     axes = np.reshape(image.GetDirection(), (3, 3)).T
@@ -40,7 +40,7 @@ def write_series(image, folder, *, description, number):
 
 
 def write_structures(path, series_uid, structures):
-    """An RT structure set: name to contours, each (n, 3) points in world LPS millimetres."""
+    """Write an RT structure set: contours by name, each (n, 3) points in world LPS millimetres."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.sequence import Sequence
     from pydicom.uid import ExplicitVRLittleEndian

@@ -242,7 +242,7 @@ BAD = {
         convert,
         r"Case a: .*a\.nii\.gz: Expected a 3D image, got 4 dimensions of size .*save each 3D volume as a file",
     ),
-    "NaN in an image": (not_a_number, convert, r"Case a: .*a\.nii\.gz holds 1 NaN or infinite voxels: repair it"),
+    "NaN in an image": (not_a_number, convert, r"Case a: .*a\.nii\.gz contains 1 NaN or infinite voxels: repair it"),
     "a constant image": (image("images/a.nii.gz", MASK), check, r"a\.nii\.gz is 1 everywhere: export the image again"),
     "channels of different size": (
         lambda folder: [
@@ -252,12 +252,12 @@ BAD = {
             write_image(MASK, folder / "images" / "b_0001.nii.gz"),
         ],
         lambda folder: convert(folder, "--channel-names", "A", "B"),
-        r"Case a: .*a_0001\.nii\.gz and .*a_0000\.nii\.gz are on different grids: resample them to one",
+        r"Case a: .*a_0001\.nii\.gz and .*a_0000\.nii\.gz are on different grids: resample them to the same grid",
     ),
     "points without image": (
         lambda folder: (folder / "images" / "a.nii.gz").unlink(),
         convert,
-        r"Case a: .*images holds no image for a\.mrk\.json",
+        r"Case a: .*images contains no image for a\.mrk\.json",
     ),
     "two point files of a case": (
         write("points/a.csv", CSV_HEADER),
@@ -270,18 +270,18 @@ BAD = {
             write_image(MASK[:5], folder / "masks" / "t.nii.gz"),
         ],
         lambda folder: convert(folder, "--test-images", folder / "test", "--test-masks", folder / "masks"),
-        r"Case t: .*masks/t\.nii\.gz is not on its image's grid: resample the mask to the image",
+        r"Case t: .*masks/t\.nii\.gz is not on the grid of its image: resample the mask to the image",
     ),
     # Conversion.
     "a class that is there twice": (
         no_spoil,
         lambda folder: convert(folder, "--classes", "tumor", "tumor"),
-        r"need other names: tumor is there twice",
+        r"need different names: tumor occurs twice",
     ),
     "a number that is taken": (
         write("raw/Dataset009_Other/x", ""),
         convert,
-        r"holds Dataset009_Other already, and nnU-Net finds datasets by their number: choose another dataset ID",
+        r"already contains Dataset009_Other, and nnU-Net finds datasets by their number: choose a different dataset ID",
     ),
     "a dataset that is there": (write("raw/Dataset009_Points/x", ""), convert, r"Dataset009_Points exists already: ch"),
     "no room for the name": (write("raw", "a file"), convert, r"raw.*cannot be written \(Not a directory\)"),
@@ -300,7 +300,7 @@ BAD = {
     "a dense mask with a value too many": (
         dataset_json(labels={"background": 0, "liver": 1}),
         dense,
-        r"Case case_0: .*labelsTr/case_0\.nii\.gz holds the values \[3\], which no class of \['liver'\] explains",
+        r"Case case_0: .*labelsTr/case_0\.nii\.gz contains the values \[3\], which belong to no class of \['liver'\]",
     ),
     "a dataset that is not dense": (
         dataset_json(labels={"background": 0, "liver": 1, "ignore": 2}),
@@ -346,12 +346,12 @@ BAD = {
     "a part for unlisted cases without a list": (
         no_spoil,
         lambda folder: dense(folder, "--unlisted", "test"),
-        r"--unlisted is about a split that a file lists: give --split-csv",
+        r"--unlisted requires the split of a file: pass --split-csv",
     ),
     "dense validation cases without a list": (
         no_spoil,
         lambda folder: dense(folder, "--dense-validation"),
-        r"--dense-validation is about a split that a file lists: give --split-csv",
+        r"--dense-validation requires the split of a file: pass --split-csv",
     ),
     "dense validation cases where there is none": (
         write("split.csv", "case_0,training\ncase_1,test\n"),
@@ -370,7 +370,7 @@ BAD = {
     "a draw from a list": (
         write("split.csv", "case_0,training\n"),
         lambda folder: dense(folder, "--split-csv", folder / "split.csv", "--unlisted", "skip", "--split-seed", "0"),
-        r"--split-csv says which cases train and test: leave out --num-train, --num-test and --split-seed",
+        r"--split-csv determines the training and test cases: leave out --num-train, --num-test and --split-seed",
     ),
     "a split of another dataset": (
         write("split.csv", "patient_1,training\n"),
@@ -391,19 +391,19 @@ BAD = {
     "hard links to a 4D file": (
         no_spoil,
         other("from_decathlon", lambda folder: task(folder, ["A", "B"]), "--images", "link"),
-        r"Case x_000: .*x_000\.nii\.gz is not used as it is, so a file must be written: pass --images copy",
+        r"Case x_000: .*x_000\.nii\.gz cannot be used unchanged, so a file must be written: pass --images copy",
     ),
     "a folder without the masks": (
         no_spoil,
         other("from_vs", lambda folder: tcia(folder, (1,)), "--labels", "nowhere"),
-        r"Case vs_gk_1: nowhere holds no mask of vs_gk_1: expected one of \['vs_gk_1_Label\.nii\.gz'",
+        r"Case vs_gk_1: nowhere contains no mask of vs_gk_1: expected one of \['vs_gk_1_Label\.nii\.gz'",
     ),
     "a structure that nobody drew": (
         lambda folder: write_contours(folder / "labels", (1,)),
         lambda folder: other(
             "from_vs", lambda data: tcia(data, (1,)), "--labels", folder / "labels", "--structure", "ear"
         )(folder),
-        r"Case vs_gk_1: .*contours\.json holds no contours of a structure called 'ear', only \['Cochlea', 'TV', 'Vol2",
+        r"Case vs_gk_1: .*contours\.json contains no contours of a structure called 'ear', only \['Cochlea', 'TV",
     ),
 }
 

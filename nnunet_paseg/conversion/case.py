@@ -1,6 +1,6 @@
-"""One case: its images, its points, and the label map that comes of them.
+"""Conversion of one case: images, points and label map.
 
-What is held in memory is one image, one mask and one label map; the distance transform sees the targets' boxes only.
+At most one image, one mask and one label map are in memory. The distance transform runs inside the targets' boxes only.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from nnunet_paseg.seeds.expand import expand_points
 Labels = npt.NDArray[np.uint8]
 
 CLICK_MARGIN = 8
-"""Voxels around all targets that simulated points are drawn in: more than they can be away from a target."""
+"""Margin in voxels around all targets in which points are simulated: more than their largest distance from a target."""
 
 
 def convert_case(case: Case, plan: DatasetPlan, folder: Path) -> None:
-    """Write a case's images, labels and points below ``folder``, and last of all its record.
+    """Write the images, labels and points of a case below ``folder``, and its record last.
 
     Args:
-        case: to convert.
-        plan: names, classes and seed parameters.
-        folder: holds imagesTr, labelsTr, imagesTs, labelsTs, points and records.
+        case: Case to convert.
+        plan: Names, classes and seed parameters.
+        folder: Folder with imagesTr, labelsTr, imagesTs, labelsTs, points and records.
 
     Raises:
-        PasegError: the case cannot be converted; names it.
+        PasegError: The case cannot be converted. The message names the case.
     """
     try:
         state = input_state(case)
@@ -53,7 +53,7 @@ def convert_case(case: Case, plan: DatasetPlan, folder: Path) -> None:
         raise PasegError(f"Case {case.identifier}: {error}") from error
     except OSError as error:
         raise PasegError(f"Case {case.identifier}: {error.filename}: {error.strerror}.") from error
-    # Written last: a case without its record is converted again.
+    # Written last, because a case without its record is converted again.
     write_json(record, record_file(folder, case))
 
 
@@ -63,7 +63,9 @@ def _convert(case: Case, plan: DatasetPlan, folder: Path) -> dict[str, Any]:
     grid = whole = images[0].grid()
     for image in images[1:]:
         if not image.grid().same_as(grid):
-            raise PasegError(f"{image.path} and {images[0].path} are on different grids: resample them to one.")
+            raise PasegError(
+                f"{image.path} and {images[0].path} are on different grids: resample them to the same grid."
+            )
     mask = None if case.mask is None else read_mask(as_source(case.mask), grid, plan)
     window = None
     if plan.crop is not None and mask is not None:
@@ -86,7 +88,7 @@ def _convert(case: Case, plan: DatasetPlan, folder: Path) -> dict[str, Any]:
         by_reference = plan.images == "reference" and case.split == "train"
         voxels = place_image(image, None if by_reference else path, mode=plan.images, window=window, read=bool(box))
         if box is not None and voxels is not None:
-            # A copy, so that the image can go before the next one comes.
+            # A copy, so that this image can be freed before the next one is read.
             inside.append(sitk.GetArrayViewFromImage(voxels)[box].copy())
     if box is not None and labels is not None:
         start = np.array([side.start for side in box])
@@ -106,7 +108,7 @@ def _convert(case: Case, plan: DatasetPlan, folder: Path) -> dict[str, Any]:
 
 
 def _instances(case: Case, mask: Labels | None, grid: Grid, whole: Grid, plan: DatasetPlan) -> list[Instance]:
-    """The case's targets; points are read on the whole image's grid, and simulated on that of the cropped mask."""
+    """Return the targets of a case: points are read on the whole image's grid, or simulated on the cropped grid."""
     if case.annotation == "simulated":
         assert mask is not None
         return _simulate(case, mask, grid, plan)
@@ -120,7 +122,7 @@ def _instances(case: Case, mask: Labels | None, grid: Grid, whole: Grid, plan: D
 def _simulate(case: Case, mask: Labels, grid: Grid, plan: DatasetPlan) -> list[Instance]:
     if not mask.any():
         return []
-    # Seeded by the case's name, so that a case has the same points whatever else is converted beside it.
+    # Seeded by the case identifier, so that the points of a case do not depend on the other cases.
     seed = int.from_bytes(hashlib.sha256(case.identifier.encode()).digest()[:8], "big")
     rng = np.random.default_rng([plan.point_seed, seed])
     near = around(mask, None, margin=CLICK_MARGIN)

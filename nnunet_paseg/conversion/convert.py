@@ -1,4 +1,4 @@
-"""Cases to an nnU-Net raw dataset: parallel, resumable, and never in place of something that is there."""
+"""Conversion of cases to an nnU-Net raw dataset: in parallel, resumable, and without touching existing datasets."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def convert(
 ) -> Path:
     """Write an nnU-Net raw dataset whose training labels come from points.
 
-    Everything is written to a hidden folder beside the dataset, which takes the dataset's name when it is complete:
-    an interrupted conversion that is started again keeps its finished cases, unless their files have changed.
+    All files are written to a hidden folder next to the dataset, which gets the dataset's name when it is complete.
+    An interrupted conversion that is started again keeps its finished cases, unless their files have changed.
 
     Args:
-        cases: training and test cases.
-        plan: names, classes and seed parameters.
-        raw_folder: usually ``$nnUNet_raw``.
-        num_processes: cases converted at the same time.
-        overwrite: replace a dataset of that name.
+        cases: Training and test cases.
+        plan: Names, classes and seed parameters.
+        raw_folder: Folder of raw datasets, usually ``$nnUNet_raw``.
+        num_processes: Number of cases converted at the same time.
+        overwrite: Whether an existing dataset of that name is replaced.
 
     Returns:
-        The dataset's folder.
+        Folder of the dataset.
 
     Raises:
-        PasegError: the dataset exists, or a case cannot be converted; what was there before stays as it was.
+        PasegError: The dataset exists, or a case cannot be converted. Existing datasets stay unchanged.
     """
     target = _free_target(plan, raw_folder, overwrite)
     check_cases(cases, plan)
@@ -52,7 +52,7 @@ def convert(
         _convert_cases(cases, plan, staging.folder, num_processes)
         folder = staging.claim()
     if folder is None:
-        raise PasegError(f"Another process is converting to {target}: wait for it.")
+        raise PasegError(f"A different process is converting to {target}: wait until it has finished.")
     _complete(folder, cases, plan, target)
     return target
 
@@ -67,23 +67,23 @@ def convert_part(
     num_processes: int = 4,
     overwrite: bool = False,
 ) -> Path | None:
-    """Convert one part of the cases, beside other processes or machines that convert the others.
+    """Convert one part of the cases, while other processes or machines convert the other parts.
 
     Args:
-        cases: all training and test cases, the same in every part.
-        plan: names, classes and seed parameters, the same in every part.
-        raw_folder: usually ``$nnUNet_raw``; one folder for all parts.
-        part_id: this part, from 0.
-        num_parts: how many there are.
-        num_processes: cases converted at the same time.
-        overwrite: replace a dataset of that name, once all parts are done.
+        cases: All training and test cases, the same in every part.
+        plan: Names, classes and seed parameters, the same in every part.
+        raw_folder: Folder of raw datasets, the same for all parts.
+        part_id: Index of this part, from 0.
+        num_parts: Number of parts.
+        num_processes: Number of cases converted at the same time.
+        overwrite: Whether an existing dataset of that name is replaced once all parts are done.
 
     Returns:
-        The dataset's folder if this part was the last; otherwise None. The parts that are done are kept, and
+        Folder of the dataset if this part was the last one, otherwise None. Finished parts are kept, and
         :func:`convert` completes what is missing.
 
     Raises:
-        PasegError: as :func:`convert`, or a part that does not exist.
+        PasegError: As in :func:`convert`, or the part does not exist.
     """
     if not 0 <= part_id < num_parts:
         raise PasegError(f"The parts are 0..{num_parts - 1}: there is no part {part_id}.")
@@ -106,12 +106,12 @@ def convert_part(
 def _free_target(plan: DatasetPlan, raw_folder: Path, overwrite: bool) -> Path:
     target = raw_folder / plan.name
     if target.exists() and not overwrite:
-        raise PasegError(f"{target} exists already: choose another dataset ID or name, or pass --overwrite.")
+        raise PasegError(f"{target} exists already: choose a different dataset ID or name, or pass --overwrite.")
     number, _, _ = plan.name.partition("_")
     if others := sorted(other.name for other in raw_folder.glob(f"{number}_*") if other != target):
         raise PasegError(
-            f"{raw_folder} holds {', '.join(others)} already, and nnU-Net finds datasets by their number: choose "
-            "another dataset ID."
+            f"{raw_folder} already contains {', '.join(others)}, and nnU-Net finds datasets by their number: choose "
+            "a different dataset ID."
         )
     return target
 
@@ -124,13 +124,13 @@ def _convert_cases(cases: Sequence[Case], plan: DatasetPlan, folder: Path, num_p
 
 
 def _each(todo: Sequence[Case], plan: DatasetPlan, folder: Path, num_processes: int) -> Iterator[None]:
-    """Convert the cases, one step of the iteration as each is done."""
+    """Convert the cases and yield after each."""
     if num_processes <= 1:
         for case in todo:
             convert_case(case, plan, folder)
             yield
         return
-    # Spawned, since a process that has used torch's threads must not be forked.
+    # Spawned, because a process that has used torch's threads must not be forked.
     with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
         jobs = [pool.submit(convert_case, case, plan, folder) for case in todo]
         try:
@@ -151,10 +151,10 @@ def _conversion_hash(cases: Sequence[Case], plan: DatasetPlan) -> str:
 
 
 def _complete(folder: Path, cases: Sequence[Case], plan: DatasetPlan, target: Path) -> None:
-    """Describe the dataset and give it its name; may be stopped and started again at any point."""
+    """Describe the dataset and give it its name. A kill at any point can be resumed."""
     if (folder / "records").exists():
         describe(folder, cases, plan)
-        # Hidden in one step: records that are only partly deleted would look like cases that are not done.
+        # Hidden in one step: partly deleted records would look like cases that are not converted.
         (folder / "records").rename(folder / ".records")
     clean_up(folder)
     move_to(folder, target)

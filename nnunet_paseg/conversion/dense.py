@@ -1,7 +1,7 @@
-"""Densely labelled data to a point-annotated dataset: what the scripts for public datasets share.
+"""Conversion of densely annotated data to point-annotated datasets, shared by the commands for public datasets.
 
-Seven points are simulated for every training target. The masks of test cases are kept for scoring; those of training
-cases are used for nothing but the points, or for everything with ``--dense``, the full-supervision reference.
+Seven points are simulated per training target. The masks of test cases are kept for scoring. The masks of training
+cases are used for their points only, or as labels with ``--dense``, the full-supervision reference.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nnunet_paseg.errors import PasegError
 
 @dataclass(frozen=True)
 class DenseCase:
-    """A densely labelled case: its images, one a channel, and its mask."""
+    """A densely annotated case: one image per channel, and a mask."""
 
     identifier: str
     images: tuple[Path | Source, ...]
@@ -30,30 +30,34 @@ class DenseCase:
 
 
 def add_dense_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of which cases train and test, and of what is made of their masks."""
+    """Add the arguments that choose training and test cases and the use of their masks."""
     group = parser.add_argument_group("cases and points")
-    group.add_argument("--num-train", type=int, help="training cases to draw (default: all that are not test cases)")
-    group.add_argument("--num-test", type=int, default=0, help="cases to keep for testing (default: 0)")
+    group.add_argument(
+        "--num-train", type=int, help="number of training cases to draw (default: all that are not test cases)"
+    )
+    group.add_argument("--num-test", type=int, default=0, help="number of test cases to draw (default: 0)")
     group.add_argument("--split-seed", type=int, help="seed of the draw (default: 0)")
     group.add_argument(
-        "--split-csv", type=Path, help="file that says which cases are for training, validation and inference"
+        "--split-csv", type=Path, help="file that lists the cases for training, validation and inference"
     )
     group.add_argument(
         "--unlisted",
         choices=("refuse", "skip", "training", "validation", "test"),
-        help="what to do with cases that the split does not list (default: refuse)",
+        help="use of the cases that the split does not list (default: refuse, an error)",
     )
     group.add_argument("--point-seed", type=int, default=0, help="seed of the simulated points (default: 0)")
     group.add_argument("--merge", metavar="NAME", help="merge all classes into one of this name")
     group.add_argument("--dense", action="store_true", help="keep the dense masks: the full-supervision reference")
-    group.add_argument("--dense-validation", action="store_true", help="keep those of the split's validation cases")
+    group.add_argument(
+        "--dense-validation", action="store_true", help="keep the dense masks of the split's validation cases"
+    )
 
 
 def choose(identifiers: Sequence[str], num_train: int | None, num_test: int, seed: int) -> tuple[set[str], set[str]]:
-    """Training and test cases, drawn without replacement.
+    """Draw training and test cases without replacement.
 
     Raises:
-        PasegError: there are not so many.
+        PasegError: There are too few cases.
     """
     wanted = "any" if num_train is None else num_train
     num_train = len(identifiers) - num_test if num_train is None else num_train
@@ -76,19 +80,19 @@ def convert_dense(
     test_cases: Sequence[Case] = (),
     crop: tuple[int, int, int] | None = None,
 ) -> None:
-    """Convert as the command line says.
+    """Convert densely annotated cases as specified on the command line.
 
     Args:
-        found: all labelled cases.
-        arguments: of :func:`add_dense_arguments` and of nnunet_paseg.conversion.commands.common.
-        name: the dataset's name, unless ``--name`` gives another.
-        channel_names: one name a channel.
-        classes: values in the masks of each class, which are labelled 1, 2, ... in this order.
-        test_cases: further cases that are for testing whatever the split.
+        found: All annotated cases.
+        arguments: Parsed :func:`add_dense_arguments` and common arguments of all commands.
+        name: Name of the dataset, unless ``--name`` is given.
+        channel_names: One name per channel.
+        classes: Mask values of each class. Classes are labelled 1, 2, ... in this order.
+        test_cases: Further test cases, independent of the split.
         crop: (z, y, x) voxels to keep around every mask.
 
     Raises:
-        PasegError: options that do not go together, a split that does not fit, or a case that cannot be converted.
+        PasegError: Options contradict each other, the split does not fit, or a case cannot be converted.
     """
     if arguments.merge:
         classes = {arguments.merge: [value for values in classes.values() for value in values]}
@@ -111,14 +115,14 @@ def convert_dense(
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
-    """Refuse options that would do nothing beside the others: whoever gives them expects something of them."""
+    """Raise PasegError if an option would have no effect with the others."""
     if arguments.split_csv is None:
         for option, value in (("--unlisted", arguments.unlisted), ("--dense-validation", arguments.dense_validation)):
             if value:
-                raise PasegError(f"{option} is about a split that a file lists: give --split-csv, or leave it out.")
+                raise PasegError(f"{option} requires the split of a file: pass --split-csv, or leave it out.")
     elif arguments.num_train is not None or arguments.num_test or arguments.split_seed is not None:
         raise PasegError(
-            "--split-csv says which cases train and test: leave out --num-train, --num-test and --split-seed."
+            "--split-csv determines the training and test cases: leave out --num-train, --num-test and --split-seed."
         )
     if arguments.dense and arguments.dense_validation:
         raise PasegError("--dense keeps the masks of all cases: leave out --dense-validation.")

@@ -1,4 +1,4 @@
-"""The files that describe a dataset: nnU-Net's own, and the record of how it was made."""
+"""Description files of a dataset: nnU-Net's dataset.json and splits_final.json, and the record paseg.json."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def describe(folder: Path, cases: Sequence[Case], plan: DatasetPlan) -> None:
     training = [case for case in cases if case.split == "train"]
     records = {case.identifier: json.loads(record_file(folder, case).read_text(encoding="utf-8")) for case in cases}
     for identifier, record in records.items():
-        del record["made_of"]  # tells whether a case must be done again, and nothing of the dataset
+        del record["made_of"]  # the state of the input files matters for resuming only
         if "warning" in record:
             tqdm.write(f"Warning: case {identifier}: {record['warning']}.")
     _write_dataset_json(folder, training, plan, records)
@@ -59,7 +59,7 @@ def _write_dataset_json(
             for case in training
         }
     volumes = {case.identifier: records[case.identifier].get("likely_volume_mm3") for case in training}
-    # For the trainers, which calibrate their decisions by them.
+    # For the volume calibration of the trainers.
     further["likely_volume_mm3"] = {case: volume for case, volume in volumes.items() if volume}
     generate_dataset_json(
         str(folder),
@@ -68,7 +68,7 @@ def _write_dataset_json(
         len(training),
         ".nii.gz",
         dataset_name=plan.name,
-        license="that of the images",  # nnU-Net's own default texts are reproaches
+        license="that of the images",  # nnU-Net's default text asks for a licence
         converted_by=TOOL,
         **further,
     )

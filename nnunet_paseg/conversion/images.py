@@ -1,4 +1,4 @@
-"""How a case's images and label maps get into a dataset."""
+"""Images, masks and label maps of a case: reading masks, writing or linking files."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from nnunet_paseg.points.windows import Window, crop_image
 
 
 def image_name(identifier: str, channel: int) -> str:
-    """nnU-Net's name of a channel's file."""
+    """Return nnU-Net's file name of a channel."""
     return f"{identifier}_{channel:04d}.nii.gz"
 
 
 def place_image(
     source: Source, path: Path | None, *, mode: ImageMode, window: Window | None, read: bool
 ) -> sitk.Image | None:
-    """Put one channel of a case where the dataset wants it.
+    """Copy, link or write one channel of a case to its place in the dataset.
 
     Args:
-        source: the voxels.
-        path: the file to be; None writes nothing.
-        mode: whether the file is a copy, a hard link or (``reference``) a symbolic link.
-        window: part of the image to keep; None keeps all of it.
-        read: return the image.
+        source: Source of the voxels.
+        path: Output file. None writes nothing.
+        mode: Kind of output: a copy, a hard link or (``reference``) a symbolic link.
+        window: Part of the image to keep. None keeps the whole image.
+        read: Whether the image is returned.
 
     Returns:
-        The image as it is in the dataset, or None where nobody needs its voxels.
+        The image as it is in the dataset, or None if its voxels are not needed.
 
     Raises:
-        PasegError: the voxels cannot be used, or no link can be made.
+        PasegError: The voxels cannot be used, or the link cannot be created.
     """
     is_as_needed = isinstance(source, ImageFile) and source.path.name.endswith(".nii.gz") and window is None
     image = None
@@ -67,20 +67,25 @@ def _hard_link(source: Path, path: Path) -> None:
         os.link(source.resolve(), path)
     except OSError as error:
         raise PasegError(
-            f"{source} cannot be hard-linked into {path.parent} ({error.strerror}): links do not reach across file "
-            "systems. Pass --images reference or copy."
+            f"{source} cannot be hard-linked into {path.parent} ({error.strerror}): hard links require one file "
+            "system. Pass --images reference or copy."
         ) from error
 
 
 def read_mask(source: Source, grid: Grid, plan: DatasetPlan) -> npt.NDArray[np.uint8]:
+    """Read a dense mask (z, y, x) as the labels of the planned dataset.
+
+    Raises:
+        PasegError: The mask is on a different grid, or has values of no class.
+    """
     if not source.grid().same_as(grid):
-        raise PasegError(f"{source.path} is not on its image's grid: resample the mask to the image.")
+        raise PasegError(f"{source.path} is not on the grid of its image: resample the mask to the image.")
     image = source.read()
     voxels = sitk.GetArrayViewFromImage(image)
     mapping = {0: 0, **(plan.mask_labels or {label: label for label in plan.labels.values()})}
     result = np.zeros(voxels.shape, dtype=np.uint8)
     unknown: set[float] = set()
-    # Slice by slice: np.unique and comparisons of a whole volume would be several times its size.
+    # Slice by slice, because np.unique and comparisons of a whole volume take several times its memory.
     for plane, labels in zip(voxels, result, strict=True):
         for value in np.unique(plane).tolist():
             if value in mapping:
@@ -89,7 +94,8 @@ def read_mask(source: Source, grid: Grid, plan: DatasetPlan) -> npt.NDArray[np.u
                 unknown.add(value)
     if unknown:
         raise PasegError(
-            f"{source.path} holds the values {sorted(unknown)}, which no class of {list(plan.class_names)} explains."
+            f"{source.path} contains the values {sorted(unknown)}, which belong to no class of "
+            f"{list(plan.class_names)}: correct the mask or the classes."
         )
     return result
 

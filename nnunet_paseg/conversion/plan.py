@@ -1,4 +1,4 @@
-"""What a dataset is to be made of: its cases, its classes and how their labels come about."""
+"""Plan of a dataset: cases, classes and the origin of their labels."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from nnunet_paseg.seeds.rules import SeedParameters
 
 ImageMode = Literal["copy", "link", "reference"]
 
-MOST_CLASSES = 254
-"""Labels are bytes, of which background and ignore take one each."""
+MAX_CLASSES = 254
+"""Labels are stored as bytes, two of which are background and ignore."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One case of a dataset to be.
+    """One case of a planned dataset.
 
     Attributes:
         identifier: nnU-Net's case identifier.
-        images: one file (or other source of voxels) a channel, in the order of the channels.
-        points: point file, or a folder of them; None where points are simulated or the case is dense or unlabelled.
-        mask: dense label map; scores a test case, and trains or simulates for a training case.
-        annotation: what a training case teaches: its ``points``, points ``simulated`` from its mask, or its whole
-            ``dense`` mask.
-        split: ``train`` goes to imagesTr/labelsTr, ``test`` to imagesTs and, where there is a mask, labelsTs.
+        images: One file (or other source of voxels) per channel, in the order of the channels.
+        points: Point file, or a folder of point files. None if points are simulated or the case is dense or unlabelled.
+        mask: Dense label map: the reference of a test case, or the labels or the origin of points of a training case.
+        annotation: Labels of a training case: ``points``, points ``simulated`` from its mask, or its ``dense`` mask.
+        split: ``train`` for imagesTr and labelsTr, ``test`` for imagesTs and, with a mask, labelsTs.
     """
 
     identifier: str
@@ -42,21 +41,21 @@ class Case:
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """What a dataset will be called and how its labels are made.
+    """Name, channels, classes and label parameters of a dataset.
 
     Attributes:
         name: nnU-Net's dataset name, ``DatasetXXX_Name``.
-        channel_names: one name a channel; nnU-Net normalises a channel called ``CT`` differently.
-        class_names: the K foreground classes; their labels are 1..K in this order, K+1 is ``ignore``.
-        mask_labels: value in the dense masks to label here (0..K); values that are not named are refused.
-        seeds: how points are expanded.
-        point_seed: seed of simulated points.
-        validation: training cases that validate; nnU-Net's fold 0 trains on all others.
-        crop: (z, y, x) voxels to keep around the bounding box of every case's mask; None keeps whole images.
-        images: ``copy`` image files, hard-``link`` them, or leave them where they are and ``reference`` them.
+        channel_names: One name per channel. nnU-Net normalises a channel called ``CT`` differently.
+        class_names: The K foreground classes. Their labels are 1..K in this order, K+1 is ``ignore``.
+        mask_labels: Mask value to label (0..K). Other values in a mask are an error.
+        seeds: Parameters of the seed expansion.
+        point_seed: Random seed of simulated points.
+        validation: Validation cases of nnU-Net's fold 0, which trains on all others.
+        crop: (z, y, x) voxels to keep around the bounding box of every case's mask. None keeps whole images.
+        images: ``copy`` image files, hard-``link`` them, or leave them in place and ``reference`` them.
 
     Raises:
-        PasegError: classes that cannot be told apart, or too many.
+        PasegError: Class names are not distinct, or there are too many.
     """
 
     name: str
@@ -75,11 +74,11 @@ class DatasetPlan:
         repeated = [name for name, count in Counter(self.class_names).items() if count > 1]
         if wrong := [*repeated, *({"background", "ignore"} & set(self.class_names))]:
             raise PasegError(
-                f"The classes {list(self.class_names)} need other names: {', '.join(wrong)} is there twice, or one of "
-                "nnU-Net's own labels (background, ignore)."
+                f"The classes {list(self.class_names)} need different names: {', '.join(wrong)} occurs twice, or is "
+                "one of nnU-Net's own labels (background, ignore)."
             )
-        if not 1 <= len(self.class_names) <= MOST_CLASSES:
-            raise PasegError(f"A dataset has 1 to {MOST_CLASSES} classes, not {len(self.class_names)}.")
+        if not 1 <= len(self.class_names) <= MAX_CLASSES:
+            raise PasegError(f"A dataset has 1 to {MAX_CLASSES} classes, not {len(self.class_names)}.")
 
     @property
     def labels(self) -> dict[str, int]:
@@ -91,10 +90,10 @@ class DatasetPlan:
 
 
 def check_cases(cases: Sequence[Case], plan: DatasetPlan) -> None:
-    """Refuse, before any work, cases that cannot become the planned dataset.
+    """Raise PasegError before any work if the cases cannot become the planned dataset.
 
     Raises:
-        PasegError: names that are not unique, no training case, files that are missing.
+        PasegError: Identifiers are not unique, there is no training case, or files are missing.
     """
     duplicates = sorted(name for name, count in Counter(case.identifier for case in cases).items() if count > 1)
     if duplicates:
@@ -121,13 +120,13 @@ def _check_case(case: Case, plan: DatasetPlan) -> None:
     if case.split == "train":
         source = "points" if case.annotation == "points" else "mask"
         if getattr(case, source) is None:
-            raise PasegError(f"Training case {case.identifier} is to learn from its {source}, but there is no file.")
+            raise PasegError(f"Training case {case.identifier} has no {source}: add the file, or leave out the case.")
     if plan.crop and case.mask is None:
         raise PasegError(f"Case {case.identifier} has no mask to crop around: convert whole images.")
     if plan.images != "copy":
         for image in case.images:
             if plan.crop or not (isinstance(image, Path) and image.name.endswith(".nii.gz")):
                 raise PasegError(
-                    f"Case {case.identifier}: {as_source(image).path} is not used as it is, so a file must be "
+                    f"Case {case.identifier}: {as_source(image).path} cannot be used unchanged, so a file must be "
                     "written: pass --images copy."
                 )

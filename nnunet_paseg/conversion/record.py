@@ -1,4 +1,4 @@
-"""The record of a converted case: that it is whole, and which files it was made of."""
+"""Record of a converted case: its input files, the number of voxels per label, and warnings."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from nnunet_paseg.points.formats import point_files
 from nnunet_paseg.points.instance import Instance
 
 FEW_SEEDS = 10
-"""Voxels a target: a class with fewer seeds in a case is warned of."""
+"""Voxels per target: a class with fewer seeds in a case gets a warning."""
 
 
 def record_file(folder: Path, case: Case) -> Path:
-    """How a case was made; it is there once the case is whole."""
+    """Return the path of a case's record, which exists once the case is complete."""
     return folder / "records" / f"{case.identifier}.json"
 
 
 def is_converted(folder: Path, case: Case) -> bool:
-    """Whether a case has been converted from the files that are there now: not if its points were corrected since."""
+    """Return whether a case was converted from its current files, and not before its points were corrected."""
     try:
         record = json.loads(record_file(folder, case).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -34,7 +34,7 @@ def is_converted(folder: Path, case: Case) -> bool:
 
 
 def input_state(case: Case) -> dict[str, list[int]]:
-    """Size and time of every file that a case is made of."""
+    """Return size and modification time (ns) of every input file of a case, by path."""
     files = [file for item in (*case.images, case.mask) if item is not None for file in as_source(item).files]
     if case.points is not None:
         files += points_files(case.points)
@@ -43,7 +43,7 @@ def input_state(case: Case) -> dict[str, list[int]]:
 
 
 def points_files(points: Path) -> list[Path]:
-    """The point files of a case: one, or those of a folder."""
+    """Return the point files of a case: one file, or all of a folder."""
     return list(point_files(points)) if points.is_dir() else [points]
 
 
@@ -60,7 +60,7 @@ def statistics(
     }
     threshold = plan.seeds.threshold
     if plan.seeds.rule == "adaptive" and threshold is not None:
-        # The seeds are this part of the targets' likely volume.
+        # The seeds are this fraction of the targets' estimated volume.
         result["likely_volume_mm3"] = {
             name: round(result["voxels"][name] / threshold * voxel_mm3, 1) for name in plan.class_names
         }
@@ -72,7 +72,7 @@ def statistics(
         elif seeds < FEW_SEEDS * targets:
             warnings.append(
                 f"only {seeds} voxels of seeds for {targets} target{'s' * (targets > 1)} of '{name}': "
-                "look at its points, or raise --threshold"
+                "check its points, or raise --threshold"
             )
     if warnings:
         result["warning"] = "; ".join(warnings)
@@ -80,6 +80,7 @@ def statistics(
 
 
 def sha256(files: tuple[Path, ...]) -> str:
+    """Return the SHA-256 of the content of all files, one after the other."""
     digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:

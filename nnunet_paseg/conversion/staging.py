@@ -1,7 +1,7 @@
-"""A dataset in the making: hidden beside the place where it will be, shared by the parts of a conversion.
+"""Staging folder of a dataset: hidden next to its final place, and shared by the parts of a conversion.
 
-What it is made of is part of its folder's name, so that a conversion only ever goes on with its own work. Whoever
-completes it first takes the folder away by renaming it: of several parts that end together, one succeeds.
+Its name contains a hash of the cases and the plan, so that a conversion resumes its own work only. The process that
+completes the dataset claims the folder by renaming it: of several parts that end together, one succeeds.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from nnunet_paseg.errors import PasegError
 FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs", "points", "records")
 
 ABANDONED_HOURS = 6.0
-"""A conversion that has finished no case for so long is not running any more."""
+"""A conversion that has finished no case for this long is no longer running."""
 
 
 @dataclass(frozen=True)
 class Staging:
-    """Where a dataset is made.
+    """Staging folder of one conversion.
 
     Attributes:
-        raw_folder: folder of raw datasets.
-        name: the dataset's name.
-        conversion_hash: of everything that the dataset is made of.
+        raw_folder: Folder of raw datasets.
+        name: Name of the dataset.
+        conversion_hash: Hash of the package version, the cases and the plan.
     """
 
     raw_folder: Path
@@ -39,29 +39,29 @@ class Staging:
 
     @property
     def folder(self) -> Path:
-        """Holds the finished cases."""
+        """Folder of the finished cases."""
         return self.raw_folder / f".{self.name}.{self.conversion_hash[:12]}.partial"
 
     def claimed(self) -> list[Path]:
-        """Folders in which a process completes the dataset, or was stopped while it did."""
+        """Return the folders in which a process completes the dataset, or was stopped while it did."""
         return sorted(self.raw_folder.glob(f".{self.name}.{self.conversion_hash[:12]}.completing.*"))
 
     def open(self) -> None:
-        """Make the folders that are missing.
+        """Create the missing folders.
 
         Raises:
-            PasegError: the folder of raw datasets cannot be written.
+            PasegError: The folder of raw datasets cannot be written.
         """
         try:
             for name in FOLDERS:
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise PasegError(
-                f"{self.raw_folder} cannot be written ({error.strerror}): choose another --raw."
+                f"{self.raw_folder} cannot be written ({error.strerror}): choose a different --raw."
             ) from error
 
     def remove_others(self) -> None:
-        """Remove what is left of conversions to the same name that asked for something else, and do not run now."""
+        """Remove abandoned conversions to the same name with other options."""
         hidden = re.compile(rf"\.{re.escape(self.name)}\.(?!{self.conversion_hash[:12]})[\da-f]{{12}}\..*")
         for other in sorted(self.raw_folder.glob(".*")):
             if not hidden.fullmatch(other.name):
@@ -70,14 +70,16 @@ class Staging:
             if time.time() - latest > ABANDONED_HOURS * 3600:
                 shutil.rmtree(other)
             else:
-                tqdm.write(f"{other} is of a conversion with other options: delete it, unless that is still running.")
+                tqdm.write(
+                    f"{other} belongs to a conversion with other options: delete it, unless that is still running."
+                )
 
     def claim(self) -> Path | None:
-        """Take the folder in order to complete it; None if another process has done so."""
+        """Claim the folder in order to complete it. Return None if a different process has claimed it."""
         return self._rename(self.folder)
 
     def claim_stopped(self) -> Path | None:
-        """Take a folder whose process was stopped while it completed the dataset; None if there is none."""
+        """Claim a folder whose process was stopped while it completed the dataset. Return None if there is none."""
         return next(filter(None, map(self._rename, self.claimed())), None)
 
     def _rename(self, folder: Path) -> Path | None:
@@ -89,7 +91,7 @@ class Staging:
 
 
 def clean_up(folder: Path) -> None:
-    """Remove what killed processes left half-written, and folders that hold nothing."""
+    """Remove half-written files of killed processes, and empty folders."""
     for stray in sorted(folder.glob("**/.*"), reverse=True):
         if stray.is_dir():
             shutil.rmtree(stray)
@@ -101,7 +103,7 @@ def clean_up(folder: Path) -> None:
 
 
 def move_to(folder: Path, target: Path) -> None:
-    """Give a complete dataset its name; whenever this is stopped, the old one or the new one is whole."""
+    """Give a complete dataset its name. A kill at any point leaves the old or the new dataset complete."""
     old = target.with_name(f".{target.name}.replaced")
     if target.exists():
         if old.exists():

@@ -131,7 +131,7 @@ def test_voxels_that_are_not_finite_are_refused(case, tmp_path):
     values = read_array(case.images[0])
     values[0, 0, :2] = np.nan, np.inf
     write_image(values, case.images[0])
-    with pytest.raises(PasegError, match=r"Case case: .*A\.nii\.gz holds 2 NaN or infinite voxels: repair it"):
+    with pytest.raises(PasegError, match=r"Case case: .*A\.nii\.gz contains 2 NaN or infinite voxels: repair it"):
         made(case, PLAN, tmp_path / "out")
 
 

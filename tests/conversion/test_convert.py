@@ -105,7 +105,9 @@ def test_an_existing_dataset_is_kept_unless_told_otherwise(dense_dataset, tmp_pa
 
 def test_a_number_that_another_dataset_has_is_refused(dense_dataset, tmp_path):
     (tmp_path / "raw" / "Dataset002_Other").mkdir(parents=True)
-    with pytest.raises(PasegError, match=r"holds Dataset002_Other already, and nnU-Net finds datasets by their number"):
+    with pytest.raises(
+        PasegError, match=r"already contains Dataset002_Other, and nnU-Net finds datasets by their number"
+    ):
         convert(cases_of(dense_dataset, 1), PLAN, tmp_path / "raw", num_processes=1)
 
 
@@ -147,7 +149,7 @@ def test_a_half_finished_conversion_of_something_else_is_not_continued(dense_dat
     assert [path.name for path in (folder / "labelsTr").iterdir()] == ["case_0.nii.gz"]
     # It may be running, and may not be lost.
     assert staging.exists()
-    assert f"{staging} is of a conversion with other options: delete it" in capsys.readouterr().out
+    assert f"{staging} belongs to a conversion with other options: delete it" in capsys.readouterr().out
     long_ago = time.time() - 7 * 3600
     for path in (staging, staging / "labelsTr", longer_name):
         os.utime(path, (long_ago, long_ago))
@@ -194,14 +196,14 @@ def test_bad_requests_are_refused_before_any_work(dense_dataset, tmp_path):
     refuse("would have no training case")
     refuse("has 1 image files for the 2 channels", good, plan=DatasetPlan("D", ("T1", "T2"), ("liver",)))
     refuse(r"Case x: .*gone\.nii\.gz is missing", Case("x", (tmp_path / "gone.nii.gz",)))
-    refuse("is to learn from its points, but there is no file", Case("x", good.images))
-    with pytest.raises(PasegError, match="need other names: tumor is there twice"):
+    refuse("Training case x has no points: add the file", Case("x", good.images))
+    with pytest.raises(PasegError, match="need different names: tumor occurs twice"):
         DatasetPlan("D", ("T1",), ("tumor", "tumor"))
-    with pytest.raises(PasegError, match="need other names: ignore is there twice, or one of nnU-Net's own labels"):
+    with pytest.raises(PasegError, match="need different names: ignore occurs twice, or is one of nnU-Net's own labels"):
         DatasetPlan("D", ("T1",), ("tumor", "ignore"))
     with pytest.raises(PasegError, match="A dataset has 1 to 254 classes, not 255"):
         DatasetPlan("D", ("T1",), tuple(f"class_{number}" for number in range(255)))
-    refuse("is to learn from its mask, but there is no file", Case("x", good.images, annotation="dense"))
+    refuse("Training case x has no mask: add the file", Case("x", good.images, annotation="dense"))
 
 
 def test_channels_masks_and_values_that_do_not_fit_are_refused(dense_dataset, tmp_path):
@@ -218,8 +220,8 @@ def test_channels_masks_and_values_that_do_not_fit_are_refused(dense_dataset, tm
         Case("x", (good.images[0], tmp_path / "other.nii.gz"), mask=good.mask, annotation="dense"),
         two,
     )
-    refuse("is not on its image's grid", Case("x", good.images, mask=tmp_path / "other.nii.gz", annotation="dense"))
-    refuse(r"holds the values \[3\]", good, DatasetPlan("Dataset003_One", ("MRI",), ("liver",)))
+    refuse("is not on the grid of its image", Case("x", good.images, mask=tmp_path / "other.nii.gz", annotation="dense"))
+    refuse(r"contains the values \[3\]", good, DatasetPlan("Dataset003_One", ("MRI",), ("liver",)))
 
 
 def test_the_command_line_for_dense_datasets(dense_dataset, tmp_path, capsys):
@@ -256,7 +258,7 @@ def test_raw_folder_must_be_known(dense_dataset, monkeypatch, capsys):
     monkeypatch.delenv("nnUNet_raw", raising=False)
     script = load_script("from_dense_dataset")
     assert run(script.main, script.build_parser(), [str(dense_dataset), "7"]) == 2
-    assert "Set the environment variable nnUNet_raw" in capsys.readouterr().err
+    assert "No folder of raw datasets: set the environment variable nnUNet_raw" in capsys.readouterr().err
 
 
 def test_fingerprint_tells_conversions_apart(dense_dataset):

@@ -58,7 +58,7 @@ def test_parts_that_do_not_exist(dense_dataset, tmp_path, capsys):
     assert run(script.main, script.build_parser(), [*arguments, "--num-parts", "2"]) == 2
     assert "--num-parts and --part-id belong together" in capsys.readouterr().err
     assert run(script.main, script.build_parser(), [*arguments, "--num-parts", "2", "--part-id", "1"]) == 0
-    assert "Part 1 of 0..1 is done; the last one to end" in capsys.readouterr().out
+    assert "Part 1 of 0..1 is done; the last part to end" in capsys.readouterr().out
     assert run(script.main, script.build_parser(), [*arguments, "--num-parts", "2", "--part-id", "0"]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "raw" / PLAN.name)
 

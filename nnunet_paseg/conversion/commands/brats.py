@@ -1,10 +1,10 @@
-"""The training data of BraTS 2019, 2020 or 2021 to an nnU-Net raw dataset with simulated points.
+r"""Convert the training data of BraTS 2019, 2020 or 2021 to an nnU-Net raw dataset with simulated points.
 
-Every case is a folder of its own with the files {case}_flair, _t1, _t1ce, _t2 and _seg (.nii.gz or .nii), below HGG
-and LGG in 2019. PA-Seg was trained on Flair alone and on the whole tumour: --channels flair --merge tumor.
+Every case is a folder with the files {case}_flair, _t1, _t1ce, _t2 and _seg (.nii.gz or .nii), below HGG and LGG
+in 2019. PA-Seg was trained on Flair alone and on the whole tumour: --channels flair --merge tumor.
 
 Example:
-    %(prog)s MICCAI_BraTS_2019_Data_Training 111 --channels flair --merge tumor \\
+    %(prog)s MICCAI_BraTS_2019_Data_Training 111 --channels flair --merge tumor \
         --split-csv split_BraTS.csv --unlisted test
 """
 
@@ -24,10 +24,10 @@ CASE = re.compile(r"BraTS(19|20|2021)_\w+")
 
 
 def find_cases(source: Path, channels: list[str]) -> list[DenseCase]:
-    """All cases with their files.
+    """Find all cases with their files.
 
     Raises:
-        PasegError: the folder is not that dataset, or a case lacks a file.
+        PasegError: The folder is not that dataset, or a case lacks a file.
     """
     if not source.is_dir():
         raise PasegError(f"{source}: no such folder")
@@ -59,7 +59,7 @@ def _file(folder: Path, kind: str) -> Path:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Convert as the command line says."""
+    """Convert as specified on the command line."""
     convert_dense(
         find_cases(arguments.source, arguments.channels),
         arguments,
@@ -70,12 +70,16 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=Path, help="folder of the cases' folders, or of HGG and LGG")
-    parser.add_argument("dataset_id", type=int, help="number of the new dataset, 1-999")
+    parser.add_argument("source", type=Path, help="folder with one folder per case, or with HGG and LGG")
+    parser.add_argument("dataset_id", type=int, help="ID of the new dataset, 1-999")
     parser.add_argument(
-        "--channels", nargs="+", choices=list(CHANNELS), default=list(CHANNELS), help="default: all four"
+        "--channels",
+        nargs="+",
+        choices=list(CHANNELS),
+        default=list(CHANNELS),
+        help="channels to use (default: all four)",
     )
     add_dense_arguments(parser)
     add_seed_arguments(parser)

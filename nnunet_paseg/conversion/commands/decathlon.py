@@ -1,7 +1,7 @@
-"""A task of the Medical Segmentation Decathlon to an nnU-Net raw dataset with simulated points.
+"""Convert a task of the Medical Segmentation Decathlon to an nnU-Net raw dataset with simulated points.
 
-The task is a folder with dataset.json, imagesTr (3D images, or 4D ones with the channels last) and labelsTr. Test cases
-are drawn from the labelled ones, since the official test images have no masks; --official-test adds those as well.
+The task is a folder with dataset.json, imagesTr (3D images, or 4D images with the channels last) and labelsTr. Test
+cases are drawn from the labelled cases, because the official test images have no masks. --official-test adds them.
 
 Example:
     %(prog)s Task04_Hippocampus 104 --num-test 60
@@ -25,10 +25,10 @@ KEYS = ("modality", "labels", "training")
 
 
 def read_task(source: Path) -> dict[str, Any]:
-    """Content of a task's dataset.json.
+    """Read the dataset.json of a task.
 
     Raises:
-        PasegError: the folder is no task of the Decathlon.
+        PasegError: The folder is no task of the Decathlon.
     """
     file = source / "dataset.json"
     if not file.is_file():
@@ -48,15 +48,15 @@ def read_task(source: Path) -> dict[str, Any]:
 
 
 def images_of(source: Path, file: str, channels: list[int], *, is_4d: bool) -> tuple[Path | Source, ...]:
-    """The channels of an image."""
+    """Return the channels of an image."""
     return tuple(Channel(source / file, channel) if is_4d else source / file for channel in channels)
 
 
 def choose_channels(modality: dict[str, str], names: list[str] | None) -> list[int]:
-    """Indices of the channels called ``names``; all of them when None.
+    """Return the indices of the channels called ``names``, or of all channels if None.
 
     Raises:
-        PasegError: the task has no such channel.
+        PasegError: The task has no such channel.
     """
     by_name = {name: int(index) for index, name in modality.items()}
     if unknown := sorted(set(names or ()) - set(by_name)):
@@ -65,7 +65,7 @@ def choose_channels(modality: dict[str, str], names: list[str] | None) -> list[i
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Convert as the command line says."""
+    """Convert as specified on the command line."""
     source: Path = arguments.source
     content = read_task(source)
     modality = content["modality"]
@@ -93,13 +93,13 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="folder of the task (dataset.json, imagesTr, labelsTr)")
-    parser.add_argument("dataset_id", type=int, help="number of the new dataset, 1-999")
+    parser.add_argument("dataset_id", type=int, help="ID of the new dataset, 1-999")
     parser.add_argument("--channels", nargs="+", metavar="NAME", help="channels to use (default: all)")
     parser.add_argument(
-        "--official-test", action="store_true", help="put the task's unlabelled test images in imagesTs"
+        "--official-test", action="store_true", help="add the task's unlabelled test images to imagesTs"
     )
     add_dense_arguments(parser)
     add_seed_arguments(parser)

@@ -1,7 +1,7 @@
-"""A dense nnU-Net raw dataset to a point-annotated one: seven points are simulated for every training target.
+"""Convert a densely annotated nnU-Net raw dataset to a point-annotated one, with seven simulated points per target.
 
-The masks of the test cases are kept aside in labelsTs for scoring; those of the training cases are used for nothing
-but the points (or for everything with --dense, the full-supervision reference).
+The masks of the test cases are written to labelsTs for scoring. The masks of the training cases are used for their
+points only, or as labels with --dense, the full-supervision reference.
 
 Example:
     %(prog)s $nnUNet_raw/Dataset004_Hippocampus 104 --num-train 60 --num-test 40
@@ -22,11 +22,11 @@ KEYS = ("channel_names", "labels", "file_ending")
 
 
 def read_dataset(source: Path) -> tuple[dict[str, int], dict[str, str], str]:
-    """Foreground classes, channel names and file ending of a dense dataset.
+    """Read foreground classes, channel names and file ending of a densely annotated dataset.
 
     Raises:
-        PasegError: no dataset.json or another one, or a dataset of regions or with an ignore label, which is not
-            densely labelled.
+        PasegError: There is no dataset.json, it has a different form, or the dataset has regions or an ignore label
+            and is not densely annotated.
     """
     file = source / "dataset.json"
     if not file.is_file():
@@ -34,7 +34,7 @@ def read_dataset(source: Path) -> tuple[dict[str, int], dict[str, str], str]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise PasegError(f"{file} is no JSON ({error}): restore it from where the dataset comes from.") from error
+        raise PasegError(f"{file} is no JSON ({error}): restore it from the source of the dataset.") from error
     if not isinstance(content, dict) or not all(content.get(key) for key in KEYS):
         found = sorted(content) if isinstance(content, dict) else f"a {type(content).__name__}"
         hint = "; for a task of the Decathlon use `paseg convert decathlon`" if "modality" in found else ""
@@ -54,7 +54,7 @@ def read_dataset(source: Path) -> tuple[dict[str, int], dict[str, str], str]:
 
 
 def find_cases(source: Path, channels: int, ending: str, folder: str) -> list[DenseCase]:
-    """Every labelled case below ``images{folder}``."""
+    """Find all annotated cases below ``images{folder}``."""
     cases = []
     for mask in sorted((source / f"labels{folder}").glob(f"*{ending}")):
         identifier = mask.name.removesuffix(ending)
@@ -66,7 +66,7 @@ def find_cases(source: Path, channels: int, ending: str, folder: str) -> list[De
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Convert as the command line says."""
+    """Convert as specified on the command line."""
     source: Path = arguments.source
     classes, channel_names, ending = read_dataset(source)
     convert_dense(
@@ -83,10 +83,12 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=Path, help="dense nnU-Net raw dataset (imagesTr, labelsTr, dataset.json)")
-    parser.add_argument("dataset_id", type=int, help="number of the new dataset, 1-999")
+    parser.add_argument(
+        "source", type=Path, help="densely annotated nnU-Net raw dataset (imagesTr, labelsTr, dataset.json)"
+    )
+    parser.add_argument("dataset_id", type=int, help="ID of the new dataset, 1-999")
     add_dense_arguments(parser)
     add_seed_arguments(parser)
     add_output_arguments(parser)

@@ -1,8 +1,8 @@
-"""Images and PA-Seg's published label-map points to an nnU-Net raw dataset.
+r"""Convert images and PA-Seg's published label maps of points to an nnU-Net raw dataset.
 
-Images are called {case}.nii.gz, or {case}_0000.nii.gz, {case}_0001.nii.gz, ... for several channels; the points of a
+Images are called {case}.nii.gz, or {case}_0000.nii.gz, {case}_0001.nii.gz, ... for several channels. The points of a
 case are {case}_7points.nii.gz on the same grid, with the voxel values 1 = background and 2 = foreground of the first
-target, 3 and 4 of the second, and so on. Test images need no points; their dense masks, {case}.nii.gz, are optional.
+target, 3 and 4 of the second, and so on. Test images need no points. Their dense masks, {case}.nii.gz, are optional.
 
 Example:
     %(prog)s images points 201 --name VS --class-name tumor \
@@ -29,40 +29,40 @@ POINTS = "_7points.nii.gz"
 
 
 def training_cases(images: Path, points: Path) -> list[Case]:
-    """One case for every points file.
+    """Return one case per points file.
 
     Raises:
-        PasegError: a folder is missing, there are no points files, or one has no image.
+        PasegError: A folder is missing, there are no points files, or one has no image.
     """
     found = group_images(images, skip_maps=images.resolve() == points.resolve())
     files = [file for file in files_in(points) if file.name.endswith(POINTS) and file.name[0] != "."]
     marked = {file.name.removesuffix(POINTS): file for file in files}
     if not marked:
-        raise PasegError(f"{points} holds no points: expected files called {{case}}{POINTS}.")
+        raise PasegError(f"{points} contains no points: expected files called {{case}}{POINTS}.")
     for case, file in marked.items():
         if case not in found:
-            raise PasegError(f"Case {case}: {images} holds no image for {file.name}.")
+            raise PasegError(f"Case {case}: {images} contains no image for {file.name}.")
     if unmarked := sorted(found.keys() - marked.keys()):
         print(f"{len(unmarked)} of {len(found)} images have no points and are left out: {unmarked}", file=sys.stderr)
     return [Case(case, found[case], points=file) for case, file in marked.items()]
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Convert as the command line says."""
+    """Convert as specified on the command line."""
     cases = training_cases(arguments.images, arguments.points)
     write_clicked(cases, arguments, class_names=[arguments.class_name])
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", type=Path, help="folder of the training images")
     parser.add_argument("points", type=Path, help="folder of {case}_7points.nii.gz")
-    parser.add_argument("dataset_id", type=int, help="number of the new dataset, 1-999")
+    parser.add_argument("dataset_id", type=int, help="ID of the new dataset, 1-999")
     add_test_arguments(parser)
-    parser.add_argument("--class-name", default="target", help="what the points mark (default: %(default)s)")
+    parser.add_argument("--class-name", default="target", help="class of the points (default: %(default)s)")
     parser.add_argument(
-        "--channel-names", nargs="+", default=["MRI"], help="one name a channel (default: MRI); 'CT' for CT"
+        "--channel-names", nargs="+", default=["MRI"], help="one name per channel (default: MRI); 'CT' for CT"
     )
     add_seed_arguments(parser)
     add_output_arguments(parser)

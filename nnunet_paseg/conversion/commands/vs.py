@@ -1,9 +1,9 @@
-"""TCIA's Vestibular-Schwannoma-SEG to an nnU-Net raw dataset of the T2 images, with simulated points.
+"""Convert the T2 images of TCIA's Vestibular-Schwannoma-SEG to an nnU-Net raw dataset with simulated points.
 
-The images are read as TCIA gives them ("Descriptive Directory Name": VS-SEG-001/<study>/<series>/*.dcm), or as the
-data's authors sort them (vs_gk_1_t2/*.dcm). The masks are the RT structures beside them, or, with --labels FOLDER,
-NIfTI files (vs_gk_1_Label.nii.gz, or vs_gk_1/vs_gk_seg_refT2.nii.gz) or contours (vs_gk_1_t2/contours.json). Cases are
-called vs_gk_1, vs_gk_2, ...
+The images are read as downloaded from TCIA ("Descriptive Directory Name": VS-SEG-001/<study>/<series>/*.dcm), or as
+sorted by the authors of the data (vs_gk_1_t2/*.dcm). The masks are the RT structures next to them. With --labels
+FOLDER, the masks are NIfTI files (vs_gk_1_Label.nii.gz, or vs_gk_1/vs_gk_seg_refT2.nii.gz) or contours
+(vs_gk_1_t2/contours.json). Cases are called vs_gk_1, vs_gk_2, ...
 
 Example:
     %(prog)s Vestibular-Schwannoma-SEG 110 --split-csv split_VS.csv --crop
@@ -27,15 +27,15 @@ from nnunet_paseg.errors import PasegError
 CROP = (48, 128, 128)
 """Voxels (z, y, x) around the tumour that PA-Seg was trained and tested on."""
 TUMOUR = r"((rt|lt) )?(tv(t1)?|an|tumou?r|men)"
-"""What the data's annotators called the tumour: target volume, acoustic neuroma, meningioma."""
+"""Names of the tumour in the data: target volume, acoustic neuroma, meningioma."""
 LABELS = ("{case}_Label.nii.gz", "{case}/vs_gk_seg_refT2.nii.gz", "{case}_t2/contours.json", "{case}.nii.gz")
 
 
 def find_patients(source: Path) -> dict[str, Path]:
-    """Folder of every patient, by the case's identifier.
+    """Find the folder of every patient, by case identifier.
 
     Raises:
-        PasegError: the folder is not that dataset.
+        PasegError: The folder is not that dataset.
     """
     if not source.is_dir():
         raise PasegError(f"{source}: no such folder")
@@ -56,47 +56,47 @@ def find_patients(source: Path) -> dict[str, Path]:
 
 
 def find_series_of(patient: Path) -> dict[Path, list[DicomSeries]]:
-    """The image series in every folder of a patient that holds files, the patient's own included."""
+    """Find the image series in every folder of a patient that contains files, including the patient's own."""
     folders = [patient, *sorted(path for path in patient.rglob("*") if path.is_dir())]
     return {folder: find_series(folder) for folder in folders if any(path.is_file() for path in folder.iterdir())}
 
 
 def choose_t2(patient: Path, series: Iterable[DicomSeries]) -> DicomSeries:
-    """The T2 series of a patient.
+    """Return the T2 series of a patient.
 
     Raises:
-        PasegError: there is none, or more than one.
+        PasegError: There is none, or more than one.
     """
     series = list(series)
     matching = [one for one in series if one.modality == "MR" and "t2_" in one.description.lower()]
     if len(matching) != 1:
         raise PasegError(
-            f"{patient} holds {len(matching)} MR series with 't2_' in the SeriesDescription, expected one; found "
+            f"{patient} contains {len(matching)} MR series with 't2_' in the SeriesDescription, expected one; found "
             f"{sorted(f'{one.modality} {one.description}' for one in series)}."
         )
     return matching[0]
 
 
 def find_label(case: str, labels: Path, image: DicomSeries, structure: str) -> Path | Source:
-    """The mask of a case in a folder of masks.
+    """Find the mask of a case in a folder of masks.
 
     Raises:
-        PasegError: there is none.
+        PasegError: There is none.
     """
     for name in LABELS:
         path = labels / name.format(case=case)
         if path.exists():
             return ContourMask(path, image, structure) if path.suffix == ".json" else path
-    raise PasegError(f"{labels} holds no mask of {case}: expected one of {[n.format(case=case) for n in LABELS]}.")
+    raise PasegError(f"{labels} contains no mask of {case}: expected one of {[n.format(case=case) for n in LABELS]}.")
 
 
 def find_structures(
     patient: Path, series: Mapping[Path, Sequence[DicomSeries]], image: DicomSeries, structure: str
 ) -> Source:
-    """The RT structures that were drawn on an image.
+    """Find the RT structures that were drawn on an image.
 
     Raises:
-        PasegError: there are none.
+        PasegError: There are none.
     """
     for folder, found in series.items():
         images = {path for one in found for path in one.files}
@@ -104,12 +104,13 @@ def find_structures(
             if image.uid in read_structures(file)[0]:
                 return ContourMask(file, image, structure)
     raise PasegError(
-        f"{patient} holds no RT structures of its T2 image: download them with the images, or give masks with --labels."
+        f"{patient} contains no RT structures of its T2 image: download them with the images, or pass masks with "
+        "--labels."
     )
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Convert as the command line says."""
+    """Convert as specified on the command line."""
     found = []
     for case, patient in find_patients(arguments.source).items():
         try:
@@ -133,16 +134,16 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="folder of VS-SEG-001, VS-SEG-002, ... or vs_gk_1_t2, ...")
-    parser.add_argument("dataset_id", type=int, help="number of the new dataset, 1-999")
-    parser.add_argument("--labels", type=Path, help="folder of masks (default: the RT structures beside the images)")
+    parser.add_argument("dataset_id", type=int, help="ID of the new dataset, 1-999")
+    parser.add_argument("--labels", type=Path, help="folder of masks (default: the RT structures next to the images)")
     parser.add_argument("--structure", default=TUMOUR, help="name of the contoured tumour, as a regular expression")
     parser.add_argument(
         "--crop",
         action="store_true",
-        help="keep 48 x 128 x 128 voxels (z, y, x) around the dense mask, as PA-Seg did; needs all masks, tests' too",
+        help="keep 48 x 128 x 128 voxels (z, y, x) around the dense mask, as PA-Seg did; requires masks of all cases",
     )
     add_dense_arguments(parser)
     add_seed_arguments(parser)

@@ -1,4 +1,4 @@
-"""What others' datasets hold: images in files, 4D files and DICOM series, masks as contours, published splits."""
+"""Sources of public datasets: image files, 4D files, DICOM series, masks as contours, published splits."""
 
 from nnunet_paseg.conversion.sources.images import Channel, ImageFile, InOneFile, Source, as_source, check_file
 

@@ -1,4 +1,4 @@
-"""Planar contours, as radiotherapy draws them, to a mask on an image's grid."""
+"""Rasterisation of planar contours of radiotherapy to a mask on an image's grid."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from nnunet_paseg.points.grid import Grid
 
 FloatArray = npt.NDArray[np.float64]
 SAME_PLANE = 0.25
-"""Contours nearer than this, in slices, lie on one plane; a plane nearer than this to a slice is its own."""
+"""Contours nearer than this, in slices, are on one plane. A plane nearer than this to a slice is used unchanged."""
 MAX_GAP = 1.5
-"""Planes farther apart than this many times the usual distance are not connected."""
+"""Planes farther apart than this multiple of the median distance are not connected."""
 
 
 def rasterise(contours: Sequence[FloatArray], grid: Grid) -> npt.NDArray[np.uint8]:
-    """Mask of a structure from its closed contours.
+    """Return the mask of a structure from its closed contours.
 
-    A voxel belongs to the structure if its centre lies inside an odd number of its plane's contours, so that inner
-    contours are holes. Slices between two planes get the mean of the planes' signed distances (linear interpolation);
-    a plane at either end reaches half a slice beyond itself.
+    A voxel belongs to the structure if its centre is inside an odd number of its plane's contours, so that inner
+    contours are holes. Slices between two planes are the linear interpolation of the planes' signed distances. A plane
+    at either end extends half a slice beyond itself.
 
     Args:
-        contours: (n, 3) points each, world LPS millimetres, nearly parallel to the image's slices.
-        grid: of the image.
+        contours: Closed contours, (n, 3) points each, world LPS millimetres, nearly parallel to the image's slices.
+        grid: Grid of the image.
 
     Returns:
         (z, y, x) mask of 0 and 1.
 
     Raises:
-        PasegError: a contour that runs across slices, or contours without any voxel of the image.
+        PasegError: A contour crosses slices, or the contours enclose no voxel of the image.
     """
     planes = _planes([grid.to_indices(contour) for contour in contours if len(contour) >= 3], grid.shape[1:])
     mask = np.zeros(grid.shape, dtype=np.uint8)
@@ -45,19 +45,19 @@ def rasterise(contours: Sequence[FloatArray], grid: Grid) -> npt.NDArray[np.uint
         mask[index] = _slice(index, planes, levels, usual * MAX_GAP)
     if not mask.any():
         raise PasegError(
-            f"None of the {len(contours)} contours holds the centre of a voxel of the image: do they belong to "
-            "another image?"
+            f"None of the {len(contours)} contours contains the centre of a voxel of the image: check that they "
+            "belong to this image."
         )
     return mask
 
 
 def _planes(contours: Sequence[FloatArray], shape: tuple[int, ...]) -> list[tuple[float, npt.NDArray[np.bool_]]]:
-    """Level (in slices) and mask of every plane, from the first to the last."""
+    """Return level (in slices) and mask of every plane, from the first to the last."""
     planes: list[tuple[float, npt.NDArray[np.bool_]]] = []
     for points in sorted(contours, key=lambda points: float(points[:, 0].mean())):
         if np.ptp(points[:, 0]) > 1:
             raise PasegError(
-                f"A contour runs across {np.ptp(points[:, 0]):.1f} slices of the image: only contours parallel to the "
+                f"A contour crosses {np.ptp(points[:, 0]):.1f} slices of the image: only contours parallel to the "
                 "slices can be converted."
             )
         level, inside = float(points[:, 0].mean()), _fill(points[:, 1:], shape)
@@ -69,7 +69,7 @@ def _planes(contours: Sequence[FloatArray], shape: tuple[int, ...]) -> list[tupl
 
 
 def _fill(polygon: FloatArray, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """Pixels (y, x) whose centre is inside a polygon of (y, x) vertices."""
+    """Return the mask of the pixels (y, x) whose centre is inside a polygon of (y, x) vertices."""
     inside = np.zeros(shape, dtype=bool)
     low = np.clip(np.floor(polygon.min(axis=0)).astype(int), 0, shape)
     high = np.clip(np.ceil(polygon.max(axis=0)).astype(int) + 1, 0, shape)
@@ -99,7 +99,7 @@ def _slice(
 
 
 def _signed_distance(inside: npt.NDArray[np.bool_]) -> FloatArray:
-    """Distance from the edge in pixels, positive inside."""
+    """Return the distance from the edge in pixels, positive inside."""
     padded = np.pad(inside, 1)
     inner, outer = ndimage.distance_transform_edt(padded), ndimage.distance_transform_edt(~padded)
     return np.asarray((inner - outer)[1:-1, 1:-1])

@@ -1,4 +1,4 @@
-"""DICOM: image series, and the contours of RT structure sets."""
+"""DICOM image series, and the contours of RT structure sets."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ORIENTATION = "0020|0037"
 
 @dataclass(frozen=True)
 class DicomSeries:
-    """A 3D image kept as a DICOM series.
+    """A 3D image stored as a DICOM series.
 
     Attributes:
-        folder: holds the series' files, and maybe others.
-        names: of the series' files, along the slices.
-        uid: the SeriesInstanceUID.
-        modality: e.g. ``MR``.
-        description: what the scanner called the series.
+        folder: Folder of the series' files, and possibly of others.
+        names: Names of the series' files, in the order of the slices.
+        uid: SeriesInstanceUID.
+        modality: Modality, e.g. ``MR``.
+        description: SeriesDescription.
     """
 
     folder: Path
@@ -55,7 +55,7 @@ class DicomSeries:
 
 @lru_cache(maxsize=1)
 def _read_series(series: DicomSeries) -> sitk.Image:
-    """The image; the last one is kept, since a case asks for its grid and for its voxels."""
+    """Read the image. The last one is cached, because a case needs its grid and its voxels."""
     files = [str(file) for file in series.files]
     _check_positions(files, series.folder)
     reader = sitk.ImageSeriesReader()
@@ -68,12 +68,12 @@ def _read_series(series: DicomSeries) -> sitk.Image:
 
 
 def _check_positions(files: list[str], folder: Path) -> None:
-    """Refuse a series of which slices are missing: readers would squeeze what is left together."""
+    """Raise PasegError if slices are missing: readers would compress the remaining ones."""
     if len(files) < 2:
-        raise PasegError(f"{folder} holds {len(files)} slice(s) of the series: download it again.")
+        raise PasegError(f"{folder} contains {len(files)} slice(s) of the series: download it again.")
     headers = [read_header(Path(file)) for file in files]
     if not all(header.get(POSITION) and header.get(ORIENTATION) for header in headers):
-        raise PasegError(f"{folder}: a slice does not say where it lies (ImagePositionPatient): download it again.")
+        raise PasegError(f"{folder}: a slice has no position (ImagePositionPatient): download it again.")
     axes = np.array(headers[0][ORIENTATION].split("\\"), dtype=float).reshape(2, 3)
     positions = np.array([header[POSITION].split("\\") for header in headers], dtype=float)
     steps = np.diff(positions @ np.cross(*axes))
@@ -82,12 +82,12 @@ def _check_positions(files: list[str], folder: Path) -> None:
     if abs(steps[worst] - usual) > 0.1 * abs(usual):
         raise PasegError(
             f"{folder}: slices {worst} and {worst + 1} of {len(files)} are {steps[worst]:.2f} mm apart, all others "
-            f"{usual:.2f} mm: are slices missing? Download the series again."
+            f"{usual:.2f} mm: slices are missing, download the series again."
         )
 
 
 def read_header(file: Path) -> dict[str, str]:
-    """Tags of a DICOM image; empty for any other file."""
+    """Return the tags of a DICOM image, or nothing for any other file."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(file))
     try:
@@ -98,9 +98,9 @@ def read_header(file: Path) -> dict[str, str]:
 
 
 def find_series(folder: Path) -> list[DicomSeries]:
-    """The image series whose files lie in a folder."""
+    """Find the image series whose files are in a folder."""
     found = []
-    # Folders without any series are no reason to warn.
+    # GDCM warns of folders without series.
     warns = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
@@ -116,11 +116,11 @@ def find_series(folder: Path) -> list[DicomSeries]:
 
 @dataclass(frozen=True)
 class Structure:
-    """A structure that somebody contoured.
+    """A contoured structure.
 
     Attributes:
-        name: what they called it.
-        contours: (n, 3) points each, world LPS millimetres.
+        name: Name of the structure.
+        contours: Closed contours, (n, 3) points each, world LPS millimetres.
     """
 
     name: str
@@ -128,16 +128,16 @@ class Structure:
 
 
 def read_structures(file: Path) -> tuple[set[str], list[Structure]]:
-    """Image series that an RT structure set refers to, and its structures; nothing if the file is something else.
+    """Return the image series that an RT structure set refers to, and its structures. Other files have neither.
 
     Raises:
-        PasegError: pydicom is not installed, or the file cannot be read.
+        PasegError: The package pydicom is not installed, or the file cannot be read.
     """
     try:
         import pydicom
     except ImportError as error:
         raise PasegError(
-            f"Reading the RT structures {file} takes pydicom: pip install pydicom (or use masks as NIfTI files)."
+            f"Reading the RT structures {file} requires pydicom: pip install pydicom (or use masks as NIfTI files)."
         ) from error
     try:
         data = pydicom.dcmread(file, stop_before_pixels=True)

@@ -1,4 +1,4 @@
-"""Masks that are kept as contours: RT structure sets, and contours as JSON."""
+"""Masks stored as contours: RT structure sets, and contours as JSON."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class ContourMask(InOneFile):
     """One structure of a file of contours, on the grid of its image.
 
     Attributes:
-        path: an RT structure set, or a ``.json`` file: a list of objects with ``structure_name`` and
+        path: RT structure set, or a ``.json`` file: a list of objects with ``structure_name`` and
             ``LPS_contour_points`` (contours of points in world LPS millimetres).
-        image: the image that the contours were drawn on.
-        pattern: regular expression of the structure's name; of several that match, the first in the file counts.
+        image: Image that the contours were drawn on.
+        pattern: Regular expression of the structure's name. The first match in the file is used.
     """
 
     image: DicomSeries
@@ -53,10 +53,10 @@ class ContourMask(InOneFile):
 
 
 def read_json(path: Path) -> list[Structure]:
-    """Structures of a file of contours as JSON.
+    """Read the structures of a file of contours as JSON.
 
     Raises:
-        PasegError: the file holds something else.
+        PasegError: The file contains something else.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -69,19 +69,19 @@ def read_json(path: Path) -> list[Structure]:
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PasegError(
-            f"{path} holds no contours ({error!r}): expected a list of objects with 'structure_name' and "
+            f"{path} contains no contours ({error!r}): expected a list of objects with 'structure_name' and "
             "'LPS_contour_points'."
         ) from error
 
 
 def choose(structures: Sequence[Structure], pattern: str, path: Path) -> Structure:
-    """The first structure with contours whose whole name a pattern matches, upper or lower case.
+    """Return the first structure with contours whose whole name matches a pattern, ignoring case.
 
     Raises:
-        PasegError: there is none.
+        PasegError: There is none.
     """
     for structure in structures:
         if structure.contours and re.fullmatch(pattern, structure.name.strip(), flags=re.IGNORECASE):
             return structure
     names = [structure.name for structure in structures]
-    raise PasegError(f"{path} holds no contours of a structure called '{pattern}', only {names}: see --structure.")
+    raise PasegError(f"{path} contains no contours of a structure called '{pattern}', only {names}: see --structure.")

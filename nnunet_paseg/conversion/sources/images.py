@@ -1,4 +1,4 @@
-"""Where the voxels of an image or a mask come from: a file, one channel of a 4D file, or anything that reads as one."""
+"""Sources of the voxels of an image or a mask: a file, one channel of a 4D file, or any other reader."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from nnunet_paseg.points.grid import Grid
 
 
 class Source(Protocol):
-    """One 3D image, wherever it is kept. Sources are values: they can be compared, and sent to another process."""
+    """One 3D image, independent of its storage. Sources can be compared, and sent to a different process."""
 
     @property
     def path(self) -> Path:
-        """The file or folder to name in messages."""
+        """File or folder to name in messages."""
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All files that are read."""
 
     def grid(self) -> Grid:
-        """The voxel grid; reads the header alone where that is possible."""
+        """Return the voxel grid, from the header alone if possible."""
 
     def check(self) -> None:
-        """Refuse voxels that are missing or not finite."""
+        """Raise PasegError if voxels are missing or not finite."""
 
     def read(self) -> sitk.Image:
-        """The checked image."""
+        """Return the checked image."""
 
 
 @dataclass(frozen=True)
 class InOneFile:
-    """What all sources of a single file share."""
+    """Base class of the sources of a single file."""
 
     path: Path
 
@@ -48,7 +48,7 @@ class InOneFile:
 
 @dataclass(frozen=True)
 class ImageFile(InOneFile):
-    """A 3D image in a file of its own."""
+    """A 3D image in its own file."""
 
     def grid(self) -> Grid:
         return Grid.from_file(self.path)
@@ -63,7 +63,7 @@ class ImageFile(InOneFile):
 
 @dataclass(frozen=True)
 class Channel(InOneFile):
-    """One channel of a 4D file, whose last axis holds the channels."""
+    """One channel of a 4D file with the channels on its last axis."""
 
     index: int
 
@@ -71,7 +71,9 @@ class Channel(InOneFile):
         reader = read_header(self.path)
         size = reader.GetSize()
         if len(size) != 4 or size[3] <= self.index:
-            raise PasegError(f"{self.path}: channel {self.index} of a 4D image is needed, but its size is {size}.")
+            raise PasegError(
+                f"{self.path}: channel {self.index} of a 4D image is needed, but its size is {size}: download it again."
+            )
         return reader
 
     def grid(self) -> Grid:
@@ -97,21 +99,21 @@ class Channel(InOneFile):
 
 
 def as_source(voxels: Path | Source) -> Source:
-    """A path is an image in a file of its own."""
+    """Return a source: a path is an image in its own file."""
     return ImageFile(voxels) if isinstance(voxels, Path) else voxels
 
 
 def check_file(path: Path) -> None:
     """Read a file to its end.
 
-    SimpleITK pads a truncated NIfTI file with zeros and reads NaN as zero, both in silence.
+    SimpleITK silently pads a truncated NIfTI file with zeros and reads NaN as zero.
 
     Raises:
-        PasegError: the file is missing, truncated or damaged, or holds NaN or infinite voxels.
+        PasegError: The file is missing, truncated or damaged, or contains NaN or infinite voxels.
     """
     if not path.exists():
         raise PasegError(f"{path} is missing.")
     values = read_voxels(path)
     if values.dtype.kind in "fc" and not np.isfinite(values).all():
         bad = int((~np.isfinite(values)).sum())
-        raise PasegError(f"{path} holds {bad} NaN or infinite voxels: repair it.")
+        raise PasegError(f"{path} contains {bad} NaN or infinite voxels: repair it.")

@@ -1,4 +1,4 @@
-"""Published splits: which cases train, validate and test, from a CSV file."""
+"""Published splits: training, validation and test cases from a CSV file."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ NAMES: dict[str, Part] = {
     "testing": "test",
     "test": "test",
 }
-"""How files call the parts of a split."""
+"""Names of the parts of a split in files."""
 
 
 def read_split(path: Path) -> dict[str, Part]:
-    """Part of every case of a split file.
+    """Read the part of every case of a split file.
 
-    The file has a line ``case,part`` a case, with or without a header above (any other columns are left alone), or a
-    column of case names for each part, under headers that name the parts. Parts are called training, validation and
-    inference (or train, val, test).
+    The file has one line ``case,part`` per case, with or without a header (other columns are ignored).
+    Alternatively, it has one column of case names per part, under headers that name the parts. Parts are called
+    training, validation and inference (or train, val, test).
 
     Raises:
-        PasegError: the file is missing or empty, or a line that is neither.
+        PasegError: The file is missing or empty, or a line has neither form.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -59,7 +59,7 @@ def _columns(path: Path, rows: Sequence[tuple[int, list[str]]]) -> list[tuple[st
         for column, case in enumerate(row):
             part = parts[column] if column < len(parts) else None
             if case and part is None:
-                raise PasegError(f"{path}, line {number}: '{case}' stands in a column without a name.")
+                raise PasegError(f"{path}, line {number}: '{case}' is in a column without a name.")
             if case and part is not None:
                 pairs.append((case, part))
     return pairs
@@ -84,26 +84,26 @@ def _lines(path: Path, rows: Sequence[tuple[int, list[str]]]) -> list[tuple[str,
 def assign(
     identifiers: Sequence[str], split: dict[str, Part], *, unlisted: Part | Literal["refuse", "skip"]
 ) -> dict[str, Part]:
-    """Part of every case that is there.
+    """Return the part of every available case.
 
     Args:
-        identifiers: cases that are there.
-        split: as :func:`read_split` gives it.
-        unlisted: what to do with cases that the split does not list: ``refuse``, ``skip``, or the part they go to.
+        identifiers: Available cases.
+        split: Part by case, from :func:`read_split`.
+        unlisted: Use of the cases that the split does not list: ``refuse``, ``skip``, or their part.
 
     Raises:
-        PasegError: listed cases that are missing, or unlisted ones that are to be refused.
+        PasegError: Listed cases are missing, or there are unlisted cases and ``unlisted`` is ``refuse``.
     """
     if missing := sorted(set(split) - set(identifiers)):
         raise PasegError(
             f"{len(missing)} of the split's {len(split)} cases are not among the {len(identifiers)} that were found, "
-            f"e.g. {missing[:3]} (found e.g. {sorted(identifiers)[:3]}): is the download complete?"
+            f"e.g. {missing[:3]} (found e.g. {sorted(identifiers)[:3]}): complete the download."
         )
     extra = [case for case in identifiers if case not in split]
     if extra and unlisted == "refuse":
         raise PasegError(
-            f"The split does not list {len(extra)} of the {len(identifiers)} cases, e.g. {sorted(extra)[:3]}: say "
-            "where they belong with --unlisted training, validation, test or skip."
+            f"The split does not list {len(extra)} of the {len(identifiers)} cases, e.g. {sorted(extra)[:3]}: pass "
+            "--unlisted training, validation, test or skip."
         )
     result = {case: split[case] for case in identifiers if case in split}
     if unlisted != "refuse" and unlisted != "skip":

@@ -128,7 +128,7 @@ def edit(folder, **changes):
             r"x_000\.nii\.gz: channel 2 of a 4D image is needed, but its size is \(20, 16, 12, 2\)",
         ),
         (lambda s: (s / "labelsTr" / "x_001.nii.gz").unlink(), [], r"Case x_001: .*labelsTr/x_001\.nii\.gz is missing"),
-        (lambda s: None, ["--images", "link"], r"Case x_000: .*x_000\.nii\.gz is not used as it is.*--images copy"),
+        (lambda s: None, ["--images", "link"], r"Case x_000: .*x_000\.nii\.gz cannot be used unchanged.*--images copy"),
     ],
 )
 def test_other_folders_are_refused(tmp_path, capsys, spoil, options, message):

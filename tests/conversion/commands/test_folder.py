@@ -88,7 +88,7 @@ def test_every_format_gives_the_same_labels(sources):
         (
             lambda s: (s / "points" / "a.mrk.json").rename(s / "points" / "x.mrk.json"),
             [],
-            "^error: Case x: .* holds no image for",
+            "^error: Case x: .* contains no image for",
         ),
         (
             lambda s: (s / "points" / "a.csv").touch(),
@@ -100,7 +100,7 @@ def test_every_format_gives_the_same_labels(sources):
             [],
             r"R\.mrk\.json, markup 1 'R' contains no foreground",
         ),
-        (lambda s: (s / "masks" / "e.nii.gz").unlink(), [], r"Test case e has no mask in .*: there must be one"),
+        (lambda s: (s / "masks" / "e.nii.gz").unlink(), [], r"Test case e has no mask in .*: add e\.nii\.gz"),
         (lambda s: None, ["--channel-names", "T1"], r"Case a has 2 image files for the 1 channels \['T1'\]"),
         (lambda s: None, ["--test-images", "nowhere"], r"nowhere: no such folder"),
         (

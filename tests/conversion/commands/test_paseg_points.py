@@ -73,25 +73,25 @@ def test_several_channels_in_one_folder_with_the_points(folder, capsys):
         (
             lambda f: [path.rename(path.with_name(path.name.replace("_7", "_8"))) for path in f.glob("points/*")],
             [],
-            r"points holds no points: expected files called \{case\}_7points\.nii\.gz",
+            r"points contains no points: expected files called \{case\}_7points\.nii\.gz",
         ),
         (
             lambda f: (f / "images" / "two.nii.gz").unlink(),
             [],
-            r"Case two: .*images holds no image for two_7points\.nii\.gz",
+            r"Case two: .*images contains no image for two_7points\.nii\.gz",
         ),
         (lambda f: None, ["--test-images", "tset"], r"error: tset: no such folder"),
         (
             lambda f: [path.unlink() for path in f.glob("test/*")],
             ["--test-images", "{}/test"],
-            r"test holds no image: expected \{case\}\.nii\.gz",
+            r"test contains no image: expected \{case\}\.nii\.gz",
         ),
         (
             lambda f: (f / "masks" / "pat_2021.nii.gz").unlink(),
             ["--test-images", "{}/test", "--test-masks", "{}/masks"],
-            r"Test case pat_2021 has no mask in .*masks: there must be one, pat_2021\.nii\.gz",
+            r"Test case pat_2021 has no mask in .*masks: add pat_2021\.nii\.gz",
         ),
-        (lambda f: None, ["--test-masks", "{}/masks"], r"--test-masks are those of --test-images: give both"),
+        (lambda f: None, ["--test-masks", "{}/masks"], r"--test-masks requires --test-images: pass both"),
     ],
 )
 def test_bad_folders_are_refused(folder, capsys, spoil, options, message):

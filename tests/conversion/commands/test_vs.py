@@ -172,20 +172,20 @@ def add_series(folder):
         ),
         (
             add_series,
-            r"Case vs_gk_1: .*VS-SEG-001 holds 2 MR series with 't2_' in the SeriesDescription, expected one; found "
+            r"Case vs_gk_1: .*VS-SEG-001 contains 2 MR series with 't2_' in the SeriesDescription, expected one; found "
             r"\['MR t1_mpr_tra_1\.5mm', 'MR t2_ci3d_tra_1\.5mm_v1', 'MR t2_x'\]",
         ),
         (
             lambda s: sorted(next(s.glob("*/*/*t2_*")).iterdir())[4].unlink(),
-            r"Case vs_gk_1: .* slices \d+ and \d+ of 13 are 3\.00 mm apart, all others 1\.50 mm: are slices missing",
+            r"Case vs_gk_1: .* slices \d+ and \d+ of 13 are 3\.00 mm apart, all others 1\.50 mm: slices are missing",
         ),
         (
             lambda s: [file.unlink() for file in next(s.glob("*/*/*t2_*")).iterdir()],
-            r"holds 0 MR series with 't2_' .*found \['MR t1_mpr_tra_1\.5mm'\]",
+            r"contains 0 MR series with 't2_' .*found \['MR t1_mpr_tra_1\.5mm'\]",
         ),
         (
             lambda s: (s.parent / "labels" / "vs_gk_1_Label.nii.gz").rename(s.parent / "labels" / "1.nii.gz"),
-            r"Case vs_gk_1: .*labels holds no mask of vs_gk_1: expected one of \['vs_gk_1_Label\.nii\.gz', ",
+            r"Case vs_gk_1: .*labels contains no mask of vs_gk_1: expected one of \['vs_gk_1_Label\.nii\.gz', ",
         ),
     ],
 )
@@ -202,13 +202,17 @@ def test_contours_of_something_else_are_refused(tmp_path, capsys):
     file = labels / "vs_gk_1_t2" / "contours.json"
     content = json.loads(file.read_text(encoding="utf-8"))
     for spoiled, options, message in [
-        (content[::2], [], r"contours\.json holds no contours of a structure called .*\['Cochlea', 'Vol2016'\]"),
+        (content[::2], [], r"contours\.json contains no contours of a structure called .*\['Cochlea', 'Vol2016'\]"),
         (content, ["--structure", "Vol2016"], r"no contours of a structure called 'Vol2016', only"),
-        ([{"name": "TV"}], [], r"contours\.json holds no contours \(KeyError\('structure_name'\)\): expected a list"),
+        (
+            [{"name": "TV"}],
+            [],
+            r"contours\.json contains no contours \(KeyError\('structure_name'\)\): expected a list",
+        ),
         (
             [{"structure_name": "an", "LPS_contour_points": [[[900, 0, 0], [909, 0, 0], [900, 9, 0]]]}],
             [],
-            r"contours\.json, structure 'an': None of the 1 contours holds the centre of a voxel",
+            r"contours\.json, structure 'an': None of the 1 contours contains the centre of a voxel",
         ),
     ]:
         file.write_text(json.dumps(spoiled), encoding="utf-8")
@@ -222,9 +226,9 @@ def test_rt_structures_take_pydicom(tmp_path, capsys, monkeypatch):
     (source / "VS-SEG-001" / "study").mkdir()
     (source / "VS-SEG-001" / "study" / "1-1.dcm").write_bytes(b"\0" * 128 + b"DICM")
     assert convert(source, tmp_path / "raw") == 2
-    assert "takes pydicom: pip install pydicom (or use masks as NIfTI files)" in capsys.readouterr().err
+    assert "requires pydicom: pip install pydicom (or use masks as NIfTI files)" in capsys.readouterr().err
 
 
 def test_missing_rt_structures_are_named(tmp_path, capsys):
     assert convert(tcia(tmp_path / "data", (1,)), tmp_path / "raw") == 2
-    assert "VS-SEG-001 holds no RT structures of its T2 image" in capsys.readouterr().err
+    assert "VS-SEG-001 contains no RT structures of its T2 image" in capsys.readouterr().err

@@ -72,10 +72,10 @@ def test_contours_slightly_oblique_to_the_slices_are_taken():
 def test_contours_that_cannot_be_used():
     across = circle(GRID, 5, (30, 33), 8)
     across[:, 2] += 0.5 * across[:, 0]
-    with pytest.raises(PasegError, match=r"runs across 5\.\d slices"):
+    with pytest.raises(PasegError, match=r"crosses 5\.\d slices"):
         rasterise([across], GRID)
     for contours in ([], [circle(GRID, 5, (30, 33), 8)[:2]], [circle(GRID, 50, (30, 33), 8)]):
-        with pytest.raises(PasegError, match="do they belong to another image"):
+        with pytest.raises(PasegError, match="check that they belong to this image"):
             rasterise(contours, GRID)
-    with pytest.raises(PasegError, match="None of the 1 contours holds the centre of a voxel"):
+    with pytest.raises(PasegError, match="None of the 1 contours contains the centre of a voxel"):
         rasterise([circle(GRID, 5, (300, 33), 8)], GRID)

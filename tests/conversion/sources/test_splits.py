@@ -29,7 +29,7 @@ def test_every_form_says_the_same(tmp_path, text):
         ("", r"split\.csv is empty: expected lines of case,training"),
         ("case,split\na,training\nb,trainng\n", r"line 3: 'b,trainng' is no case and its part; expected e\.g\."),
         ("a,training\nb,training\na,validation\n", r"lists a case more than once: \['a'\]"),
-        ("training,inference\na,b,c\n", r"line 2: 'c' stands in a column without a name"),
+        ("training,inference\na,b,c\n", r"line 2: 'c' is in a column without a name"),
         ("a,training,validation\n", r"line 1: 'a,training,validation' is no case and its part"),
     ],
 )
@@ -51,7 +51,7 @@ def test_cases_that_the_split_does_not_list():
     cases = ["a", "b", "c", "d", "e"]
     assert assign(cases, EXPECTED, unlisted="skip") == EXPECTED
     assert assign(cases, EXPECTED, unlisted="test") == {**EXPECTED, "e": "test"}
-    with pytest.raises(PasegError, match=r"does not list 1 of the 5 cases, e\.g\. \['e'\]: say where .*--unlisted"):
+    with pytest.raises(PasegError, match=r"does not list 1 of the 5 cases, e\.g\. \['e'\]: pass --unlisted"):
         assign(cases, EXPECTED, unlisted="refuse")
     with pytest.raises(PasegError, match=r"2 of the split's 4 cases are not among the 2 .*\['c', 'd'\] \(found e\.g\."):
         assign(cases[:2], EXPECTED, unlisted="skip")
