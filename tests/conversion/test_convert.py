@@ -199,7 +199,9 @@ def test_bad_requests_are_refused_before_any_work(dense_dataset, tmp_path):
     refuse("Training case x has no points: add the file", Case("x", good.images))
     with pytest.raises(PasegError, match="need different names: tumor occurs twice"):
         DatasetPlan("D", ("T1",), ("tumor", "tumor"))
-    with pytest.raises(PasegError, match="need different names: ignore occurs twice, or is one of nnU-Net's own labels"):
+    with pytest.raises(
+        PasegError, match="need different names: ignore occurs twice, or is one of nnU-Net's own labels"
+    ):
         DatasetPlan("D", ("T1",), ("tumor", "ignore"))
     with pytest.raises(PasegError, match="A dataset has 1 to 254 classes, not 255"):
         DatasetPlan("D", ("T1",), tuple(f"class_{number}" for number in range(255)))
@@ -220,7 +222,9 @@ def test_channels_masks_and_values_that_do_not_fit_are_refused(dense_dataset, tm
         Case("x", (good.images[0], tmp_path / "other.nii.gz"), mask=good.mask, annotation="dense"),
         two,
     )
-    refuse("is not on the grid of its image", Case("x", good.images, mask=tmp_path / "other.nii.gz", annotation="dense"))
+    refuse(
+        "is not on the grid of its image", Case("x", good.images, mask=tmp_path / "other.nii.gz", annotation="dense")
+    )
     refuse(r"contains the values \[3\]", good, DatasetPlan("Dataset003_One", ("MRI",), ("liver",)))
 
 
