@@ -55,7 +55,8 @@ def check_folder(
     if fix_lps is not None and fix_lps.exists():
         raise PasegError(f"{fix_lps} exists already: name a new folder for the corrected points.")
     if sheet is not None:
-        from nnunet_paseg.checking.contact_sheet import SUFFIXES, contact_sheet
+        from nnunet_paseg.checking.contact_sheet import contact_sheet
+        from nnunet_paseg.plotting.figures import SUFFIXES
 
         check_output(sheet, SUFFIXES)
     if channels is None:

@@ -12,13 +12,11 @@ import numpy.typing as npt
 import SimpleITK as sitk
 from matplotlib import patheffects
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import atomic_output
-from nnunet_paseg.plotting.panels import BACKGROUND_COLOUR, CLASS_COLOURS
+from nnunet_paseg.plotting.figures import add_axes, new_figure, save_figure
+from nnunet_paseg.plotting.style import class_colour, grey_window, marker_style
 from nnunet_paseg.points.grid import FloatArray, Grid
 from nnunet_paseg.points.instance import Instance, place_on_grid
 
@@ -26,9 +24,8 @@ PANEL_INCHES = 1.6
 BLOCKS, ROWS = 2, 12
 MAX_POINTS = 3
 """Foreground points of one target that get slices of their own."""
+MARKER_SCALE = 0.85
 MIN_SHOWN_MM = 40.0
-SUFFIXES = tuple(f".{name}" for name in FigureCanvasAgg.get_supported_filetypes())
-"""Of the pictures that matplotlib writes."""
 PLANES = (("axial", 0, 1, 2), ("coronal", 1, 0, 2), ("sagittal", 2, 0, 1))
 """Name of a plane, the axis (z, y, x) across it, and those of its rows and columns."""
 
@@ -41,7 +38,6 @@ class View:
         title: plane and slice.
         pixels: (rows, columns) intensities.
         extent: left, right, bottom, top of the pixels.
-        window: intensities drawn black and white.
         box: top left corner and size of the target's box.
         points: (n, 2) positions.
         kinds: (n, 2) of each point: whether it is foreground, and whether it lies on the slice.
@@ -50,7 +46,6 @@ class View:
     title: str
     pixels: npt.NDArray[Any]
     extent: tuple[float, float, float, float]
-    window: tuple[float, float]
     box: tuple[float, float, float, float]
     points: FloatArray
     kinds: npt.NDArray[np.bool_]
@@ -113,13 +108,11 @@ def _cut(
     # Voxel i reaches from i - 1/2 to i + 1/2.
     (top, left), (bottom, right) = (low[axes] - 0.5) * spacing[axes], (high[axes] - 0.5) * spacing[axes]
     corner, sides = (box[axes, 0] - 0.5) * spacing[axes], size_mm[axes]
-    window = np.nanpercentile(np.where(np.isfinite(pixels), pixels, np.nan), (0.5, 99.5))
     on_slice = np.rint(points[:, across]) == centre[across]
     return View(
         f"{name} {centre[across]}",
         pixels,
         (left, right, bottom, top),
-        (float(window[0]), float(window[1])),
         (corner[0], corner[1], sides[0], sides[1]),
         points[:, axes] * spacing[axes],
         np.stack([is_foreground, on_slice], axis=1),
@@ -138,12 +131,7 @@ def contact_sheet(blocks: Sequence[Block], path: Path) -> list[Path]:
     files = []
     for number, start in enumerate(range(0, len(blocks), BLOCKS * ROWS), start=1):
         file = path if number == 1 else path.with_stem(f"{path.stem}_{number}")
-        figure = _draw(blocks[start : start + BLOCKS * ROWS])
-        try:
-            with atomic_output(file) as temporary:
-                figure.savefig(temporary)
-        except (OSError, ValueError) as error:
-            raise PasegError(f"{file}: cannot be written ({error})") from error
+        save_figure(_draw(blocks[start : start + BLOCKS * ROWS]), file)
         files.append(file)
     return files
 
@@ -153,43 +141,31 @@ def _draw(blocks: Sequence[Block]) -> Figure:
     gap, head, foot = 0.05, 0.24, 0.3
     block_width, block_height = len(PLANES) * (PANEL_INCHES + gap) + 0.15, PANEL_INCHES + head + gap
     width, height = columns * block_width, -(-len(blocks) // columns) * block_height + foot
-    figure = Figure(figsize=(width, height), dpi=110, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(width, height, dpi=110)
     for index, block in enumerate(blocks):
-        left, top = index % columns * block_width + 0.1, height - index // columns * block_height
-        figure.text(left / width, (top - 0.17) / height, block.title, fontsize=8)
+        left, top = index % columns * block_width + 0.1, index // columns * block_height
+        figure.text(left / width, 1 - (top + 0.17) / height, block.title, fontsize=8)
         for number, view in enumerate(block.views):
-            x, y = left + number * (PANEL_INCHES + gap), top - head - PANEL_INCHES
-            area = (x / width, y / height, PANEL_INCHES / width, PANEL_INCHES / height)
-            _draw_view(figure.add_axes(area), view, CLASS_COLOURS[(block.label - 1) % len(CLASS_COLOURS)])
+            axes = add_axes(figure, left + number * (PANEL_INCHES + gap), top + head, PANEL_INCHES, PANEL_INCHES)
+            _draw_view(axes, view, block.label)
     note = "star: point inside; dot: point outside; hollow: on another slice; frame: where the target may be"
     figure.text(0.1 / width, 0.09 / height, note, fontsize=7)
     return figure
 
 
-def _draw_view(axes: Axes, view: View, colour: str) -> None:
+def _draw_view(axes: Axes, view: View, label: int) -> None:
     left, right, bottom, top = view.extent
-    low, high = view.window
-    axes.imshow(view.pixels, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), extent=view.extent)
-    axes.add_patch(Rectangle(view.box[1::-1], view.box[3], view.box[2], fill=False, edgecolor=colour, linewidth=1.0))
+    axes.imshow(view.pixels, extent=view.extent, **grey_window(view.pixels))
+    frame = {"edgecolor": class_colour(label), "linewidth": 1.0, "fill": False}
+    axes.add_patch(Rectangle(view.box[1::-1], view.box[3], view.box[2], **frame))
     # Foreground last: a point on another slice may lie over it.
     for index in np.argsort(view.kinds[:, 0], kind="stable"):
         (y, x), (is_foreground, on_slice) = view.points[index], view.kinds[index]
-        axes.plot(x, y, **_marker(colour if is_foreground else BACKGROUND_COLOUR, bool(is_foreground), bool(on_slice)))
+        axes.plot(x, y, **marker_style(label if is_foreground else 0, on_slice=bool(on_slice), scale=MARKER_SCALE))
     middle_x, middle_y = (left + right) / 2, (top + bottom) / 2
     half = max(right - left, bottom - top) / 2
     # Rows run from anterior to posterior in axial slices, but from the feet up in the others.
     rows = (middle_y + half, middle_y - half) if view.title.startswith("axial") else (middle_y - half, middle_y + half)
-    axes.set(xlim=(middle_x - half, middle_x + half), ylim=rows, xticks=[], yticks=[], facecolor="black")
+    axes.set(xlim=(middle_x - half, middle_x + half), ylim=rows, facecolor="black")
     text = axes.text(0.03, 0.03, view.title, transform=axes.transAxes, color="white", fontsize=6.5)
     text.set_path_effects([patheffects.withStroke(linewidth=1.5, foreground="black")])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-
-
-def _marker(colour: str, is_foreground: bool, on_slice: bool) -> dict[str, Any]:
-    style: dict[str, Any] = {"marker": "*", "markersize": 9} if is_foreground else {"marker": "o", "markersize": 4}
-    if on_slice:
-        return {**style, "markerfacecolor": colour, "markeredgecolor": "black", "markeredgewidth": 0.5}
-    halo = [patheffects.withStroke(linewidth=1.8, foreground="black")]
-    return {**style, "markerfacecolor": "none", "markeredgecolor": colour, "markeredgewidth": 0.8, "path_effects": halo}

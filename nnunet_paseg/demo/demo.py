@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from nnunet_paseg.errors import PasegError
 
 if TYPE_CHECKING:
+    from nnunet_paseg.evaluation.table import Row
     from nnunet_paseg.nnunet.workspace import Workspace
 
 NUM_TRAIN, NUM_TEST, SHAPE, SPACING_MM = 24, 12, (16, 32, 32), (2.0, 1.0, 1.0)
@@ -63,6 +64,8 @@ def run_demo(workspace: Workspace, budget: Budget) -> dict[str, float]:
     Raises:
         PasegError: the folder holds a demo of another budget, or a command failed.
     """
+    from nnunet_paseg.demo.figure import draw_cases
+    from nnunet_paseg.evaluation.table import mean_scores
     from nnunet_paseg.io.files import write_json
 
     record = workspace.folder / "budget.txt"
@@ -102,9 +105,13 @@ def run_demo(workspace: Workspace, budget: Budget) -> dict[str, float]:
         for method in ("seeds", "stage1", "stage2")
     }
     scores = score(workspace, predictions)
-    write_json(scores, workspace.folder / "scores.json")
-    draw(workspace, predictions)
-    return scores
+    means = {method: round(mean_scores(rows)[-1].dice, 4) for method, rows in scores.items()}
+    write_json(means, workspace.folder / "scores.json")
+    figure = workspace.folder / "demo.png"
+    dice = {method: {row.case: row.dice for row in rows} for method, rows in scores.items()}
+    draw_cases(workspace.raw / DATASET, predictions, dice, figure)
+    print(f"\nScores: {workspace.folder / 'scores.json'}\nFigure: {figure}")
+    return means
 
 
 def convert_phantoms(workspace: Workspace) -> None:
@@ -142,8 +149,8 @@ def write_split(workspace: Workspace) -> None:
     write_json([{"train": cases, "val": cases[:1]}], workspace.preprocessed / DATASET / "splits_final.json")
 
 
-def score(workspace: Workspace, predictions: dict[str, Path]) -> dict[str, float]:
-    """Print the table of all methods and return their mean foreground Dice."""
+def score(workspace: Workspace, predictions: dict[str, Path]) -> dict[str, list[Row]]:
+    """Print the table of all methods and return the scores of every test phantom by method."""
     from nnunet_paseg.evaluation.evaluate import evaluate_folder
     from nnunet_paseg.evaluation.table import mean_scores, write_csv
 
@@ -151,48 +158,9 @@ def score(workspace: Workspace, predictions: dict[str, Path]) -> dict[str, float
     print(f"\n{'method':10} {'Dice':>6} {'ASSD mm':>8} {'HD95 mm':>8}   ({NUM_TEST} test phantoms)")
     scores = {}
     for method, folder in predictions.items():
-        rows = evaluate_folder(folder, references)
-        write_csv(rows, workspace.folder / f"scores_{method}.csv", preset="default")
-        mean = mean_scores(rows)[-1]
-        scores[method] = round(mean.dice, 4)
+        scores[method] = evaluate_folder(folder, references)
+        write_csv(scores[method], workspace.folder / f"scores_{method}.csv", preset="default")
+        mean = mean_scores(scores[method])[-1]
         undefined = f"   distances undefined in {mean.undefined_distances} cases" if mean.undefined_distances else ""
         print(f"{method:10} {mean.dice:6.3f} {mean.assd_mm:8.2f} {mean.hd95_mm:8.2f}{undefined}")
     return scores
-
-
-def draw(workspace: Workspace, predictions: dict[str, Path], num_cases: int = 4) -> Path:
-    """Draw test phantoms: points, seeds, every method and the truth.
-
-    Points and seeds are those that an annotator would have made; no network has seen them.
-    """
-    import numpy as np
-
-    from nnunet_paseg.io.files import read_array
-    from nnunet_paseg.plotting.comparison import comparison_figure
-    from nnunet_paseg.plotting.panels import FigureRow, MarkedPoints, Panel
-    from nnunet_paseg.points.grid import Grid
-    from nnunet_paseg.points.instance import place_on_grid
-    from nnunet_paseg.points.simulate import simulate_points
-    from nnunet_paseg.seeds.expand import expand_points
-
-    raw, labels = workspace.raw / DATASET, {"lesion": 1}
-    rows = []
-    for file in sorted((raw / "labelsTs").glob("*.nii.gz"))[:num_cases]:
-        image_file = raw / "imagesTs" / file.name.replace(".nii.gz", "_0000.nii.gz")
-        image, truth, grid = read_array(image_file), read_array(file), Grid.from_file(image_file)
-        instances = simulate_points(truth, grid, labels, np.random.default_rng(0))
-        placed = [place_on_grid(instance, grid, labels) for instance in instances]
-        seeds = expand_points(image[None], placed, spacing_mm=grid.spacing_mm, num_classes=1)
-        inside = np.concatenate([grid.to_voxels(instance.foreground) for instance in instances])
-        outside = np.concatenate([grid.to_voxels(instance.background) for instance in instances])
-        points = MarkedPoints(
-            np.concatenate([inside, outside]).astype(float), np.repeat([1, 0], [len(inside), len(outside)])
-        )
-        results = [Panel(read_array(folder / file.name), with_dice=True) for folder in predictions.values()]
-        panels = [Panel(points=points), Panel(seeds, ignore_label=2), *results, Panel(truth)]
-        rows.append(FigureRow(file.name.removesuffix(".nii.gz"), image, grid.spacing_mm, panels, truth))
-    picture = workspace.folder / "demo.png"
-    columns = ["points", "expanded seeds", "seeds only", "stage 1", "stage 2", "truth"]
-    comparison_figure(rows, columns, picture, class_names=["lesion"])
-    print(f"\nScores: {workspace.folder / 'scores.json'}\nPicture: {picture}")
-    return picture

@@ -1,0 +1,1 @@
+"""Figures: canvas, colours, slices, curves."""

@@ -28,14 +28,14 @@ class ReportCase:
         image: file of its first channel.
         rows: one a class; without truth the scores and the reference's volume are NaN.
         prediction: label map, or None where nothing was predicted.
-        truth: dense label map, or None where it is not known.
+        reference: dense label map, or None where it is not known.
     """
 
     identifier: str
     image: Path
     rows: tuple[Row, ...]
     prediction: Path | None = None
-    truth: Path | None = None
+    reference: Path | None = None
 
     @property
     def dice(self) -> float:
@@ -51,7 +51,7 @@ class ReportCase:
         """What a reader should look at first, one sentence each."""
         if self.prediction is None:
             return ["there is no prediction; scored as empty"]
-        if self.truth is None:
+        if self.reference is None:
             return [] if self.prediction_ml else ["the prediction is empty"]
         found = []
         for row in self.rows:

@@ -1,10 +1,11 @@
-"""From the files of a case to its picture in a report."""
+"""Pictures of cases, drawn from their files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import SimpleITK as sitk
 
 from nnunet_paseg.io.files import read_image
@@ -15,22 +16,22 @@ from nnunet_paseg.report.pictures import CaseVolumes, case_picture
 
 
 def draw_case(case: ReportCase, dataset: RawDataset | None, labels: Mapping[str, int]) -> bytes:
-    """PNG file of a predicted case, with points and seeds if it is a training case of the dataset.
+    """Return a PNG file of a predicted case, with points and seeds if it is a training case of the dataset.
 
     Raises:
-        PasegError: a file cannot be read, or lies on another grid than the image.
+        PasegError: A file cannot be read, or its grid differs from the grid of the image.
     """
     prediction = None if case.prediction is None else read_labels(case.prediction)
-    truth = None if case.truth is None else read_labels(case.truth)
-    volumes = _volumes(case.identifier, case.image, dataset, prediction, truth)
+    reference = None if case.reference is None else read_labels(case.reference)
+    volumes = _volumes(case.identifier, case.image, dataset, prediction, reference, case.dice)
     return case_picture(volumes, labels)
 
 
 def draw_training_case(case: str, dataset: RawDataset) -> bytes:
-    """PNG file of a training case's points and seeds.
+    """Return a PNG file of a training case's points and seeds.
 
     Raises:
-        PasegError: a file cannot be read, or lies on another grid than the image.
+        PasegError: A file cannot be read, or its grid differs from the grid of the image.
     """
     return case_picture(_volumes(case, dataset.image(case), dataset), dataset.labels)
 
@@ -40,7 +41,8 @@ def _volumes(
     image: Path,
     dataset: RawDataset | None,
     prediction: sitk.Image | None = None,
-    truth: sitk.Image | None = None,
+    reference: sitk.Image | None = None,
+    dice: float = np.nan,
 ) -> CaseVolumes:
     seeds = dataset.seeds(case) if dataset else None
     if seeds is not None:
@@ -48,8 +50,9 @@ def _volumes(
     return CaseVolumes(
         read_image(image),
         prediction,
-        truth,
+        reference,
         None if seeds is None else read_labels(seeds),
         dataset.ignore if dataset else None,
         dataset.points(case) if dataset else None,
+        dice,
     )

@@ -1,19 +1,26 @@
-"""The training curves of a report: from the checkpoints of a model folder, or from the pictures beside them."""
+"""The training curves of a report: from the checkpoints of a model folder, or from the plots next to them."""
 
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.plotting.curves import curves_figure
+from nnunet_paseg.plotting.figures import to_png
 
 CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth")
 PICTURES = {"paseg_progress.png": "loss terms", "progress.png": "nnU-Net's progress"}
 PATCHES = "paseg_patches.png"
+CURVES = {
+    "loss": {"training": "train_losses", "validation": "val_losses"},
+    "pseudo Dice": {"epoch": "mean_fg_dice", "moving average": "ema_fg_dice"},
+    "learning rate": {"learning rate": "lrs"},
+}
+"""Panels of nnU-Net's curves: names and keys in its logging dictionary."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +28,10 @@ class Training:
     """One training: a fold of a model.
 
     Attributes:
-        title: trainer, plans, configuration and fold.
-        summary: how far it got.
-        pictures: caption and PNG file.
-        warnings: what a reader should know.
+        title: Trainer, plans, configuration and fold.
+        summary: Number of epochs, and whether the training is finished.
+        pictures: Captions and PNG files.
+        warnings: Sentences on problems of the training.
     """
 
     title: str
@@ -34,10 +41,10 @@ class Training:
 
 
 def read_trainings(model: Path) -> list[Training]:
-    """The trainings of a model folder (``Trainer__Plans__configuration``), or of one of its folds.
+    """Return the trainings of a model folder (``Trainer__Plans__configuration``), or of one of its folds.
 
     Raises:
-        PasegError: the folder holds no training, or a checkpoint cannot be read.
+        PasegError: The folder contains no training, or a checkpoint cannot be read.
     """
     folds = [model] if model.name.startswith("fold_") else sorted(model.glob("fold_*"))
     found = [training for fold in folds if (training := _read(fold)) is not None]
@@ -78,38 +85,12 @@ def _warnings(history: Mapping[str, Sequence[Any]], finished: bool) -> list[str]
 
 
 def _draw(history: Mapping[str, Sequence[Any]]) -> list[tuple[str, bytes]]:
-    """The curves of nnU-Net's logger and of this package's loss terms, as far as they were logged."""
-    from nnunet_paseg.trainers.watch.progress import plot_terms
+    """Draw the curves of nnU-Net's logger and of this package's loss terms, if available."""
+    from nnunet_paseg.trainers.watch.progress import terms_figure
 
-    with tempfile.TemporaryDirectory() as folder:
-        stock, terms = Path(folder) / "stock.png", Path(folder) / "terms.png"
-        _plot_stock(history, stock)
-        plot_terms(history, terms)
-        captions = {stock: "loss, and Dice on the labelled voxels of the validation cases", terms: "loss terms"}
-        return [(caption, path.read_bytes()) for path, caption in captions.items() if path.exists()]
-
-
-def _plot_stock(history: Mapping[str, Sequence[Any]], path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    panels = {
-        "loss": {"training": "train_losses", "validation": "val_losses"},
-        "pseudo Dice": {"epoch": "mean_fg_dice", "moving average": "ema_fg_dice"},
-        "learning rate": {"": "lrs"},
-    }
-    figure = Figure(figsize=(12, 2.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    for number, (title, curves) in enumerate(panels.items(), start=1):
-        axes = figure.add_subplot(1, len(panels), number)
-        for label, key in curves.items():
-            values = [float(value) for value in history.get(key, ())]
-            axes.plot(range(len(values)), values, marker="." if len(values) < 30 else "", label=label)
-        axes.set_title(title, fontsize="medium")
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-        if len(curves) > 1:
-            axes.legend(frameon=False, fontsize="small")
-    figure.savefig(path, dpi=100)
+    panels = {title: {name: history.get(key, ()) for name, key in curves.items()} for title, curves in CURVES.items()}
+    figures = {"loss, and Dice on the labelled voxels of the validation cases": curves_figure(panels)}
+    terms = terms_figure(history)
+    if terms is not None:
+        figures["loss terms"] = terms
+    return [(caption, to_png(figure)) for caption, figure in figures.items()]

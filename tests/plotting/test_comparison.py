@@ -29,7 +29,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     return figures
 
 
-def truth() -> npt.NDArray[np.uint8]:
+def reference() -> npt.NDArray[np.uint8]:
     """Two boxes in slices 2..4 of six; the largest area is in slice 3."""
     labels = np.zeros((6, 20, 30), dtype=np.uint8)
     labels[2:5, 4:8, 10:14] = 1
@@ -43,7 +43,7 @@ def image() -> npt.NDArray[np.float32]:
 
 
 def row(*panels: Panel, spacing_mm: tuple[float, float, float] = (2.0, 1.0, 1.0)) -> FigureRow:
-    return FigureRow("case_000", image(), spacing_mm, panels, truth=truth())
+    return FigureRow("case_000", image(), spacing_mm, panels, reference=reference())
 
 
 def colours(figure: Figure, index: int) -> list[str]:
@@ -52,7 +52,7 @@ def colours(figure: Figure, index: int) -> list[str]:
 
 def test_file_is_complete_and_alone(tmp_path: Path) -> None:
     path = tmp_path / "figure.png"
-    comparison_figure([row(Panel(), Panel(truth()))], ["image", "truth"], path, dpi=60)
+    comparison_figure([row(Panel(), Panel(reference()))], ["image", "reference"], path)
     assert list(tmp_path.iterdir()) == [path]
     picture = imread(path)
     assert picture.ndim == 3
@@ -60,29 +60,22 @@ def test_file_is_complete_and_alone(tmp_path: Path) -> None:
 
 
 def test_titles_names_and_slice(tmp_path: Path, drawn: list[Figure]) -> None:
-    comparison_figure([row(Panel(), Panel(truth()))] * 2, ["image", "truth"], tmp_path / "f.png", dpi=40)
+    comparison_figure([row(Panel(), Panel(reference()))] * 2, ["image", "reference"], tmp_path / "f.png")
     (figure,) = drawn
-    assert [axes.get_title() for axes in figure.axes] == ["image", "truth", "", ""]
+    assert [axes.get_title() for axes in figure.axes] == ["image", "reference", "", ""]
     assert [axes.get_ylabel() for axes in figure.axes] == ["case_000", "", "case_000", ""]
     assert np.array_equal(np.asarray(figure.axes[0].images[0].get_array()), image()[3])
 
 
 @pytest.mark.parametrize("spacing_mm", [(2.0, 1.0, 1.0), (1.0, 3.0, 0.5)])
 def test_voxels_keep_their_aspect(tmp_path: Path, drawn: list[Figure], spacing_mm: tuple[float, float, float]) -> None:
-    comparison_figure([row(Panel(), spacing_mm=spacing_mm)], ["image"], tmp_path / "f.png", dpi=40)
+    comparison_figure([row(Panel(), spacing_mm=spacing_mm)], ["image"], tmp_path / "f.png")
     box = drawn[0].axes[0].get_window_extent()
     assert box.height / box.width == pytest.approx(20 * spacing_mm[1] / (30 * spacing_mm[2]), rel=1e-3)
 
 
-def test_crop_around_the_truth(tmp_path: Path, drawn: list[Figure]) -> None:
-    comparison_figure([row(Panel())], ["image"], tmp_path / "f.png", margin_mm=3.0, dpi=40)
-    axes = drawn[0].axes[0]
-    assert axes.get_xlim() == (10 - 3 - 0.5, 23 + 3 + 0.5)
-    assert axes.get_ylim() == (15 + 3 + 0.5, 4 - 3 - 0.5)
-
-
 def test_contours_lie_on_the_labels(tmp_path: Path, drawn: list[Figure]) -> None:
-    comparison_figure([row(Panel(truth()))], ["truth"], tmp_path / "f.png", margin_mm=3.0, dpi=40)
+    comparison_figure([row(Panel(reference()))], ["reference"], tmp_path / "f.png")
     axes = drawn[0].axes[0]
     assert colours(drawn[0], 0) == ["#E69F00", "#56B4E9"]
     for contour, (x, y) in zip(axes.collections, [((10, 13), (4, 7)), ((20, 23), (12, 15))], strict=True):
@@ -93,25 +86,24 @@ def test_contours_lie_on_the_labels(tmp_path: Path, drawn: list[Figure]) -> None
 
 def test_labels_at_the_border_are_closed(tmp_path: Path, drawn: list[Figure]) -> None:
     full = np.ones((6, 20, 30), dtype=np.uint8)
-    comparison_figure([row(Panel(full))], ["full"], tmp_path / "f.png", dpi=40)
+    comparison_figure([row(Panel(full))], ["full"], tmp_path / "f.png")
     (path,) = drawn[0].axes[0].collections[0].get_paths()
     np.testing.assert_allclose(np.asarray(path.vertices).min(axis=0), (-0.5, -0.5))
 
 
 def test_ignore_label_is_a_veil(tmp_path: Path, drawn: list[Figure]) -> None:
-    seeds = truth()
+    seeds = reference()
     seeds[seeds == 2] = 3
-    comparison_figure([row(Panel(seeds, ignore_label=3))], ["seeds"], tmp_path / "f.png", dpi=40)
+    comparison_figure([row(Panel(seeds, ignore_label=3))], ["seeds"], tmp_path / "f.png")
     axes = drawn[0].axes[0]
     assert colours(drawn[0], 0) == ["#E69F00"]
     veil = np.asarray(axes.images[1].get_array())
     assert np.array_equal(veil[..., 3] > 0, seeds[3] == 3)
 
 
-def test_dice_is_that_of_the_volume(tmp_path: Path, drawn: list[Figure]) -> None:
-    prediction = truth()
-    prediction[4] = 0  # not on the slice that is shown: 2 * 32 / (32 + 48) for class 1, 1 for class 2
-    comparison_figure([row(Panel(prediction, with_dice=True), Panel())], ["a", "b"], tmp_path / "f.png", dpi=40)
+def test_note_and_outline_of_the_reference(tmp_path: Path, drawn: list[Figure]) -> None:
+    panels = [Panel(reference(), with_reference=True, note="Dice 0.90"), Panel()]
+    comparison_figure([row(*panels)], ["a", "b"], tmp_path / "f.png")
     assert [text.get_text() for text in drawn[0].axes[0].texts] == ["Dice 0.90"]
     assert colours(drawn[0], 0)[-1] == "#FF3B3B"
     assert not drawn[0].axes[1].texts
@@ -120,7 +112,7 @@ def test_dice_is_that_of_the_volume(tmp_path: Path, drawn: list[Figure]) -> None
 def test_points_are_hollow_off_the_slice(tmp_path: Path, drawn: list[Figure]) -> None:
     positions = np.array([[3.0, 5.0, 11.0], [1.0, 5.0, 11.0], [3.4, 5.0, 20.0]])
     points = MarkedPoints(positions, np.array([1, 0, 0]))
-    comparison_figure([row(Panel(points=points))], ["points"], tmp_path / "f.png", dpi=40)
+    comparison_figure([row(Panel(points=points))], ["points"], tmp_path / "f.png")
     below, beside, inside = drawn[0].axes[0].lines  # class points last, on top
     assert (below.get_markerfacecolor(), np.asarray(below.get_xydata()).tolist()) == ("none", [[11.0, 5.0]])
     assert (beside.get_markerfacecolor(), np.asarray(beside.get_xydata()).tolist()) == ("#FFFFFF", [[20.0, 5.0]])
@@ -128,17 +120,17 @@ def test_points_are_hollow_off_the_slice(tmp_path: Path, drawn: list[Figure]) ->
 
 
 def test_legend_names_what_is_there(tmp_path: Path, drawn: list[Figure]) -> None:
-    panels = [Panel(truth(), with_dice=True), Panel(points=MarkedPoints(np.zeros((1, 3)), np.array([0])))]
-    comparison_figure([row(*panels)], ["a", "b"], tmp_path / "f.png", class_names=["tumour"], dpi=40)
+    panels = [Panel(reference(), with_reference=True), Panel(points=MarkedPoints(np.zeros((1, 3)), np.array([0])))]
+    comparison_figure([row(*panels)], ["a", "b"], tmp_path / "f.png", class_names=["tumour"])
     (legend,) = drawn[0].legends
     names = [text.get_text() for text in legend.get_texts()]
-    assert names == ["tumour", "class 2", "truth", "point inside", "point outside (hollow: on another slice)"]
+    assert names == ["tumour", "class 2", "reference", "point inside", "point outside (hollow: on another slice)"]
 
 
-def test_no_truth_and_empty_prediction(tmp_path: Path, drawn: list[Figure]) -> None:
+def test_no_reference_and_empty_prediction(tmp_path: Path, drawn: list[Figure]) -> None:
     empty = np.zeros((6, 20, 30), dtype=np.uint8)
-    bare = FigureRow("case", image(), (1, 1, 1), [Panel(empty, with_dice=True)])
-    comparison_figure([bare], ["image"], tmp_path / "f.pdf", margin_mm=2.0)
+    bare = FigureRow("case", image(), (1, 1, 1), [Panel(empty, with_reference=True)])
+    comparison_figure([bare], ["image"], tmp_path / "f.pdf")
     assert not drawn[0].axes[0].texts
     assert not drawn[0].axes[0].collections
 
@@ -150,7 +142,7 @@ def test_errors_say_what_was_got(tmp_path: Path) -> None:
     with pytest.raises(PasegError, match="case_000: 1 panels for 2 columns"):
         comparison_figure([row(Panel())], ["a", "b"], path)
     with pytest.raises(PasegError, match=r"case_000: labels of shape \(5, 20, 30\) on an image of shape \(6, 20, 30\)"):
-        comparison_figure([row(Panel(truth()[1:]))], ["a"], path)
+        comparison_figure([row(Panel(reference()[1:]))], ["a"], path)
     flat = FigureRow("flat", image()[0], (1, 1), [Panel()])
     with pytest.raises(PasegError, match=r"flat: image and spacing_mm must be \(z, y, x\)"):
         comparison_figure([flat], ["a"], path)

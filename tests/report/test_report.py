@@ -10,7 +10,8 @@ from matplotlib.colors import to_rgb
 from nnunet_paseg.cli import main
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation.table import Row
-from nnunet_paseg.plotting.panels import CLASS_COLOURS
+from nnunet_paseg.plotting.panels import View
+from nnunet_paseg.plotting.style import CLASS_COLOURS
 from nnunet_paseg.points.formats.csv import write_csv
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import Instance
@@ -109,6 +110,14 @@ def test_scores_and_warnings(project):
     assert "empty tumor 0.000 – – 0.19 0.00" in text  # 128 voxels of 1.5 mm³
     assert "empty : the prediction of tumor is empty, the truth is not" in text.replace("empty:", "empty :")
     assert "mid <b>& tumor 0.857" in text
+
+
+def test_dice_on_the_picture_is_that_of_the_table(project, monkeypatch):
+    notes = []
+    draw = View.draw
+    monkeypatch.setattr(View, "draw", lambda view, axes, panel: [draw(view, axes, panel), notes.append(panel.note)])
+    page_of(project, pictures=2)
+    assert [note for note in notes if note] == ["Dice 0.00"] * 3 + ["Dice 0.86"] * 3
 
 
 def test_without_truth_the_smallest_prediction_comes_first(project):
