@@ -156,8 +156,8 @@ def _draw(blocks: Sequence[Block]) -> Figure:
 def _draw_view(axes: Axes, view: View, label: int) -> None:
     left, right, bottom, top = view.extent
     axes.imshow(view.pixels, extent=view.extent, **grey_window(view.pixels))
-    frame = {"edgecolor": class_colour(label), "linewidth": 1.0, "fill": False}
-    axes.add_patch(Rectangle(view.box[1::-1], view.box[3], view.box[2], **frame))
+    colour = class_colour(label)
+    axes.add_patch(Rectangle(view.box[1::-1], view.box[3], view.box[2], fill=False, edgecolor=colour, linewidth=1.0))
     # Foreground last: a point on another slice may lie over it.
     for index in np.argsort(view.kinds[:, 0], kind="stable"):
         (y, x), (is_foreground, on_slice) = view.points[index], view.kinds[index]

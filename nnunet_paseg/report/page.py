@@ -58,7 +58,7 @@ class Page:
     @property
     def definition(self) -> str:
         """Definition of the distances in words."""
-        return PRESETS[self.preset] if self.preset else ""
+        return str(PRESETS[self.preset]) if self.preset else ""
 
     def spreads(self) -> Iterator[tuple[Spread, str, int]]:
         """Yield the spread of every class with the title and the digits of the score."""

@@ -52,7 +52,8 @@ def draw_patches(
         figure.suptitle(title, fontsize="medium")
     for row in range(rows):
         where = _slice(labels[row], probabilities[row], ignore)
-        grey, known, shown = image[row, 0][where], labels[row][where], probabilities[row][(slice(None), *where)]
+        all_classes = (slice(None), *where)
+        grey, known, shown = image[row, 0][where], labels[row][where], probabilities[row][all_classes]
         for column, name in enumerate(COLUMNS):
             axes = figure.add_subplot(rows, len(COLUMNS), row * len(COLUMNS) + column + 1)
             axes.set_axis_off()
