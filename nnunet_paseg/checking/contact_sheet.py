@@ -23,11 +23,11 @@ from nnunet_paseg.points.instance import Instance, place_on_grid
 PANEL_INCHES = 1.6
 BLOCKS, ROWS = 2, 12
 MAX_POINTS = 3
-"""Foreground points of one target that get slices of their own."""
+"""Largest number of foreground points of one target that have slices of their own."""
 MARKER_SCALE = 0.85
 MIN_SHOWN_MM = 40.0
 PLANES = (("axial", 0, 1, 2), ("coronal", 1, 0, 2), ("sagittal", 2, 0, 1))
-"""Name of a plane, the axis (z, y, x) across it, and those of its rows and columns."""
+"""Name of a plane, the axis (z, y, x) across it, and the axes of its rows and columns."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class View:
     """One slice, cut around the target; everything in millimetres (row, column) from the image's first voxel.
 
     Attributes:
-        title: plane and slice.
-        pixels: (rows, columns) intensities.
-        extent: left, right, bottom, top of the pixels.
-        box: top left corner and size of the target's box.
-        points: (n, 2) positions.
-        kinds: (n, 2) of each point: whether it is foreground, and whether it lies on the slice.
+        title: Plane and index of the slice.
+        pixels: Intensities (rows, columns).
+        extent: Left, right, bottom and top edge of the pixels.
+        box: Top left corner and size of the target's box.
+        points: Positions (n, 2).
+        kinds: Flags (n, 2) per point: whether it is a foreground point, and whether it is on the slice.
     """
 
     title: str
@@ -53,7 +53,7 @@ class View:
 
 @dataclass(frozen=True)
 class Block:
-    """The three views through one foreground point; the label chooses the colour."""
+    """The three views through one foreground point; the label determines the colour."""
 
     title: str
     label: int
@@ -61,13 +61,13 @@ class Block:
 
 
 def cut_blocks(case: str, image: sitk.Image, instances: Sequence[Instance], class_names: Sequence[str]) -> list[Block]:
-    """Views of every target of a case, in the patient's axes whatever those of the scan were.
+    """Return the views of every target of a case, in the patient's axes whatever the orientation of the scan.
 
     Args:
-        case: its identifier, for the titles.
+        case: Case identifier, for the titles.
         image: 3D image.
-        instances: targets that lie on the image's grid.
-        class_names: the dataset's classes.
+        instances: Targets on the image's grid.
+        class_names: Classes of the dataset.
     """
     upright = sitk.DICOMOrient(image, "LPS")
     grid, array = Grid.from_image(upright), sitk.GetArrayViewFromImage(upright)
@@ -123,10 +123,10 @@ def contact_sheet(blocks: Sequence[Block], path: Path) -> list[Path]:
     """Draw and save all blocks, on as many pages as they need (``check.png``, ``check_2.png``, ...).
 
     Returns:
-        The files; none if there is no block.
+        Files; none if there is no block.
 
     Raises:
-        PasegError: a file cannot be written.
+        PasegError: A file cannot be written.
     """
     files = []
     for number, start in enumerate(range(0, len(blocks), BLOCKS * ROWS), start=1):
@@ -148,7 +148,7 @@ def _draw(blocks: Sequence[Block]) -> Figure:
         for number, view in enumerate(block.views):
             axes = add_axes(figure, left + number * (PANEL_INCHES + gap), top + head, PANEL_INCHES, PANEL_INCHES)
             _draw_view(axes, view, block.label)
-    note = "star: point inside; dot: point outside; hollow: on another slice; frame: where the target may be"
+    note = "star: point inside; dot: point outside; hollow: on another slice; frame: box of the target"
     figure.text(0.1 / width, 0.09 / height, note, fontsize=7)
     return figure
 
@@ -158,13 +158,13 @@ def _draw_view(axes: Axes, view: View, label: int) -> None:
     axes.imshow(view.pixels, extent=view.extent, **grey_window(view.pixels))
     colour = class_colour(label)
     axes.add_patch(Rectangle(view.box[1::-1], view.box[3], view.box[2], fill=False, edgecolor=colour, linewidth=1.0))
-    # Foreground last: a point on another slice may lie over it.
+    # Foreground last: a point on another slice may be over it.
     for index in np.argsort(view.kinds[:, 0], kind="stable"):
         (y, x), (is_foreground, on_slice) = view.points[index], view.kinds[index]
         axes.plot(x, y, **marker_style(label if is_foreground else 0, on_slice=bool(on_slice), scale=MARKER_SCALE))
     middle_x, middle_y = (left + right) / 2, (top + bottom) / 2
     half = max(right - left, bottom - top) / 2
-    # Rows run from anterior to posterior in axial slices, but from the feet up in the others.
+    # Rows run from anterior to posterior in axial slices, but from inferior to superior in the others.
     rows = (middle_y + half, middle_y - half) if view.title.startswith("axial") else (middle_y - half, middle_y + half)
     axes.set(xlim=(middle_x - half, middle_x + half), ylim=rows, facecolor="black")
     text = axes.text(0.03, 0.03, view.title, transform=axes.transAxes, color="white", fontsize=6.5)

@@ -1,4 +1,4 @@
-"""A grid to draw phantoms on: random fields, blobs and tubes, with every length in millimetres."""
+"""Random fields, blobs and tubes on the voxel grid of a phantom, with lengths in millimetres."""
 
 from collections.abc import Sequence
 
@@ -24,8 +24,8 @@ class Canvas:
         self.grid_mm = np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
 
     def field(self, scale_mm: float) -> FloatArray:
-        """Gaussian random field of zero mean and unit variance; `scale_mm` is the smoothing's standard deviation."""
-        # A field that is smooth anyway is drawn on a coarser grid: the same look in a fraction of the time.
+        """Return a Gaussian random field of mean 0 and variance 1; `scale_mm` is the standard deviation of the smoothing."""
+        # A smooth field is drawn on a coarser grid and interpolated, which is much faster.
         step = np.maximum(1, np.floor(scale_mm / self.spacing_mm / 1.5)).astype(int)
         coarse = [-(-n // s) + 2 for n, s in zip(self.shape, step, strict=True)]
         values = self.rng.standard_normal(coarse, dtype=np.float32)
@@ -37,26 +37,28 @@ class Canvas:
         return np.asarray((values - values.mean()) / values.std(), dtype=np.float32)
 
     def depth_mm(self, mask: BoolArray) -> FloatArray:
-        """Distance of each voxel of the mask to the nearest one outside; beyond the array's border is outside."""
+        """Return the distance of each voxel of the mask to the nearest voxel outside it or outside the array."""
         padded = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=self.spacing_mm)
         return np.asarray(padded[1:-1, 1:-1, 1:-1], dtype=np.float32)
 
     def distance_mm(self, mask: BoolArray) -> FloatArray:
-        """Distance of each voxel to the nearest one of the mask."""
+        """Return the distance of each voxel to the nearest voxel of the mask."""
         return np.asarray(ndimage.distance_transform_edt(~mask, sampling=self.spacing_mm), dtype=np.float32)
 
     def blob(self, room: BoolArray, radius_mm: float) -> tuple[BoolArray, FloatArray]:
-        """A deformed, turned ellipsoid somewhere in `room`; smaller if the room is.
+        """Return a deformed, rotated ellipsoid at a random place in `room`, smaller if the room is too narrow.
 
         Returns:
-            Mask, one connected component within `room`, and level: 0 in its centre, 1 on its border.
+            Mask, one connected component within `room`, and level: 0 at its centre, 1 at its border.
 
         Raises:
-            PasegError: there is no room left.
+            PasegError: There is no room left.
         """
         depth = self.depth_mm(room)
         if depth.max() < 2 * self.spacing_mm.max():
-            raise PasegError("no room left for another structure: make the phantom larger, or ask for fewer lesions")
+            raise PasegError(
+                "no room left for another structure: make the phantom larger, or reduce the number of lesions"
+            )
         radius_mm = min(radius_mm, float(depth.max()) / 0.8)
         centre = self.rng.choice(np.argwhere(depth >= 0.8 * radius_mm * 0.999))
         turn, _ = np.linalg.qr(self.rng.standard_normal((3, 3)))
@@ -68,7 +70,7 @@ class Canvas:
         return components == components[tuple(centre)], np.asarray(level, dtype=np.float32)
 
     def tube(self, radius_mm: float) -> BoolArray:
-        """A curved vessel from one end of the grid to the other, mostly along z."""
+        """Return the mask of a curved vessel from one end of the grid to the other, mostly along z."""
         along = np.linspace(-0.5, 0.5, 8 * max(self.shape))[:, None]
         start, slope, bend = (self.rng.uniform(-width, width, size=3) for width in (0.25, 0.4, 0.8))
         slope[0], start[0], bend[0] = 1.0, 0.0, 0.0

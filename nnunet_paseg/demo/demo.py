@@ -1,4 +1,4 @@
-"""``paseg demo``: from seven points per target to scores and a picture, on phantoms, with nnU-Net's own commands."""
+"""`paseg demo`: the complete pipeline on phantoms, from seven points per target to scores and a figure."""
 
 from __future__ import annotations
 
@@ -20,32 +20,33 @@ DATASET_ID, DATASET, PLANS, FOLD, FEATURES = 901, "Dataset901_Phantom", "demoPla
 
 @dataclass(frozen=True)
 class Budget:
-    """How long every network trains; all methods get the same."""
+    """Length of every training, the same for all methods."""
 
     epochs: int = 10
     iterations: int = 50
 
     @property
     def suffix(self) -> str:
+        """Ending of the trainers' names."""
         return f"_{self.epochs}epochs_{self.iterations}iterations"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``paseg demo``."""
+    """Add `paseg demo`."""
     parser = subparsers.add_parser(
         "demo",
-        help="the whole way on phantoms, in eight to fifteen minutes on two CPU cores",
-        description="Make phantoms, simulate seven points per lesion, train both stages and the seeds-only baseline "
-        "with nnU-Net's own commands, predict, score and draw. Started again, it goes on where it was interrupted. "
-        "The folder holds everything: nnU-Net's three folders, logs, scores.json and the picture.",
+        help="run the complete pipeline on phantoms (8 to 15 minutes on two CPU cores)",
+        description="Create phantoms, simulate seven points per lesion, and train both stages and the seeds-only "
+        "baseline with nnU-Net's own commands. Then predict, score and draw. An interrupted demo resumes when it is "
+        "started again. The folder contains nnU-Net's three folders, logs, scores.json and the figure.",
         epilog="example: paseg demo --output paseg_demo --device cuda",
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("paseg_demo"), help="folder (default: %(default)s)")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), default="cpu", help="default: %(default)s")
     parser.add_argument("--num-processes", type=int, default=min(2, os.cpu_count() or 1), help="default: %(default)s")
-    parser.add_argument("--epochs", type=int, default=Budget.epochs, help="of every training (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=Budget.epochs, help="epochs per training (default: %(default)s)")
     parser.add_argument(
-        "--iterations", type=int, default=Budget.iterations, help="training steps an epoch (default: %(default)s)"
+        "--iterations", type=int, default=Budget.iterations, help="training steps per epoch (default: %(default)s)"
     )
     parser.set_defaults(func=_run)
 
@@ -59,10 +60,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def run_demo(workspace: Workspace, budget: Budget) -> dict[str, float]:
-    """Run what is not done yet; the mean foreground Dice on the test phantoms of seeds, stage 1 and stage 2.
+    """Run all steps that are not done yet.
+
+    Returns:
+        Mean foreground Dice on the test phantoms by method.
 
     Raises:
-        PasegError: the folder holds a demo of another budget, or a command failed.
+        PasegError: The folder contains a demo of a different length, or a command failed.
     """
     from nnunet_paseg.demo.figure import draw_cases
     from nnunet_paseg.evaluation.table import mean_scores
@@ -70,7 +74,9 @@ def run_demo(workspace: Workspace, budget: Budget) -> dict[str, float]:
 
     record = workspace.folder / "budget.txt"
     if record.exists() and (other := record.read_text(encoding="utf-8")) != budget.suffix:
-        raise PasegError(f"{workspace.folder} holds a demo of another length ({other}): pass another --output.")
+        raise PasegError(
+            f"{workspace.folder} contains a demo of a different length ({other}): pass a different --output."
+        )
     workspace.folder.mkdir(parents=True, exist_ok=True)
     record.write_text(budget.suffix, encoding="utf-8")
     convert_phantoms(workspace)
@@ -87,7 +93,7 @@ def run_demo(workspace: Workspace, budget: Budget) -> dict[str, float]:
         "seeds": "nnU-Net on the seeds alone, for comparison",
         "stage1": "Stage 1, primary network",
         "auxiliary": "Stage 1, auxiliary network",
-        "stage2": "Stage 2, both networks together",
+        "stage2": "Stage 2, both networks",
     }
     for method, trainer in trainers.items():
         print(f"\n{titles[method]}")
@@ -115,7 +121,7 @@ def run_demo(workspace: Workspace, budget: Budget) -> dict[str, float]:
 
 
 def convert_phantoms(workspace: Workspace) -> None:
-    """Dense phantoms, and the point-annotated dataset made from them."""
+    """Create dense phantoms and convert them to a dataset with points."""
     from nnunet_paseg.conversion.convert import convert
     from nnunet_paseg.conversion.plan import Case, DatasetPlan
     from nnunet_paseg.demo.phantom import write_phantom_dataset
@@ -141,7 +147,7 @@ def convert_phantoms(workspace: Workspace) -> None:
 
 
 def write_split(workspace: Workspace) -> None:
-    """All phantoms train, and nnU-Net's validation at the end of every training, a fifth of its time, takes one."""
+    """Write a split with all phantoms for training and one for validation, which nnU-Net runs after each training."""
     from nnunet_paseg.io.files import write_json
 
     labels = sorted((workspace.raw / DATASET / "labelsTr").glob("*.nii.gz"))
@@ -150,7 +156,7 @@ def write_split(workspace: Workspace) -> None:
 
 
 def score(workspace: Workspace, predictions: dict[str, Path]) -> dict[str, list[Row]]:
-    """Print the table of all methods and return the scores of every test phantom by method."""
+    """Print the scores of all methods and return the rows of every method."""
     from nnunet_paseg.evaluation.evaluate import evaluate_folder
     from nnunet_paseg.evaluation.table import mean_scores, write_csv
 

@@ -1,4 +1,4 @@
-"""The figure of the demo: test phantoms with points, seeds, predictions of every method and reference."""
+"""The figure of the demo: points, seeds, predictions of every method and reference of some test phantoms."""
 
 from collections.abc import Mapping
 from pathlib import Path

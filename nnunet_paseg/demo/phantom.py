@@ -1,9 +1,8 @@
-"""Phantoms: images with known lesions, for the demo and the tests, made of nothing but a random generator.
+"""Phantoms: simulated images with known lesions, for the demo and the tests.
 
 A phantom is a textured body in air with fat, organs and vessels, a bias field and Rician noise. A lesion differs from
-what surrounds it in mean *and* texture, while fat and vessels share its mean and a smooth look-alike organ comes near:
-no threshold finds it, a small network does. Place, size, shape, contrast and rim (brighter or darker than the core)
-vary.
+its surroundings in mean and in texture. Fat and vessels have a similar mean, and so has a smooth organ: no threshold
+separates the lesion, but a small network does. Place, size, shape, contrast and rim (brighter or darker) vary.
 """
 
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ ORGAN_CONTRASTS = (-20.0, -12.0, 10.0, 18.0)
 
 @dataclass(frozen=True)
 class _Look:
-    """Mean contrast of a class to the body, and standard deviation and grain of its texture."""
+    """Appearance of a class: mean contrast to the body, and standard deviation and grain of its texture."""
 
     contrast: float
     texture: float
@@ -45,17 +44,17 @@ def make_phantom(
     """Draw one image and its dense labels.
 
     Args:
-        rng: source of all randomness; the same state gives the same phantom.
-        shape_zyx: voxels along (z, y, x), 16 or more each.
-        spacing_mm: voxel size along (z, y, x); structures keep their shape in millimetres.
-        num_classes: lesion classes; class 1 is brighter than the body, class 2 darker, and so on in turn.
-        num_instances: lesions of each class, apart from one another.
+        rng: Random generator; the same state gives the same phantom.
+        shape_zyx: Number of voxels along (z, y, x), 16 or more each.
+        spacing_mm: Voxel size along (z, y, x), mm; structures keep their shape in millimetres.
+        num_classes: Number of lesion classes; odd classes are brighter than the body, even ones darker.
+        num_instances: Number of lesions per class, which do not touch.
 
     Returns:
         Image (z, y, x), 0 in air and 100 in the body before bias, noise, gain; labels (z, y, x), 0 and 1..num_classes.
 
     Raises:
-        PasegError: a size cannot be used, or there is no room for so many lesions.
+        PasegError: A size is invalid, or there is no room for so many lesions.
 
     Example:
         >>> image, labels = make_phantom(np.random.default_rng(0))
@@ -72,7 +71,7 @@ def make_phantom(
     canvas = Canvas(rng, shape, spacing_mm)
     looks = [_look(index) for index in range(num_classes)]
     image, muscle = _body(canvas)
-    # Three voxels off the border, so that the points around a lesion lie inside the image.
+    # Three voxels off the border, so that the points around a lesion are inside the image.
     room = muscle & ndimage.binary_erosion(np.ones(shape, dtype=bool), iterations=3)
     labels = np.zeros(shape, dtype=np.uint8)
     levels = np.zeros(shape, dtype=np.float32)
@@ -88,13 +87,13 @@ def make_phantom(
 
 
 def _look(index: int) -> _Look:
-    """Appearance of class `index`: classes in turn bright and dark, two grains, then stronger contrasts."""
+    """Return the appearance of class `index`: alternately bright and dark, two grains, then stronger contrasts."""
     sign = 1 if index % 2 == 0 else -1
     return _Look(contrast=sign * (34.0 + 14.0 * (index // 4)), texture=14.0, grain_mm=1.2 if index % 4 < 2 else 2.4)
 
 
 def _body(canvas: Canvas) -> tuple[FloatArray, BoolArray]:
-    """Textured muscle under a layer of fat, and the mask of the muscle."""
+    """Return an image of textured muscle under a layer of fat, and the mask of the muscle."""
     rng = canvas.rng
     half_mm = canvas.size_mm[1:] * rng.uniform(0.42, 0.47, size=2)
     radius = np.hypot(canvas.grid_mm[1] / half_mm[0], canvas.grid_mm[2] / half_mm[1])
@@ -108,14 +107,14 @@ def _body(canvas: Canvas) -> tuple[FloatArray, BoolArray]:
 def _draw_organs(
     canvas: Canvas, image: FloatArray, muscle: BoolArray, lesions: BoolArray, looks: Sequence[_Look]
 ) -> None:
-    """Organs and vessels anywhere, and a smooth organ that comes near the mean of a lesion."""
+    """Draw organs and vessels at random places, and a smooth organ with almost the mean of a lesion."""
     rng = canvas.rng
     for _ in range(rng.integers(3, 6)):
         organ, _ = canvas.blob(muscle, canvas.size_mm.min() * rng.uniform(0.1, 0.22))
         image[organ] = BODY + rng.choice(ORGAN_CONTRASTS) * rng.uniform(0.8, 1.2) + 2.5 * canvas.field(3.0)[organ]
     for contrast in rng.uniform(25, 60, size=4):
         image[canvas.tube(rng.uniform(1.0, 2.0)) & muscle] = BODY + contrast
-    # Organs may touch a lesion. The look-alike does not: there the border could not be told by anyone.
+    # Organs may touch a lesion. The similar organ may not: the border would be invisible.
     apart = muscle & (canvas.distance_mm(lesions) > 2 * canvas.spacing_mm.min())
     look_alike, _ = canvas.blob(apart, canvas.size_mm.min() * rng.uniform(0.1, 0.16))
     contrast = rng.choice([look.contrast for look in looks]) * rng.uniform(0.5, 0.8)
@@ -123,7 +122,7 @@ def _draw_organs(
 
 
 def _lesion(canvas: Canvas, look: _Look, level: FloatArray) -> FloatArray:
-    """Intensities of a lesion: its class's texture; core and rim differ by less than lesion and body do."""
+    """Return the intensities of a lesion; core and rim differ by less than lesion and body."""
     rng = canvas.rng
     rim = np.clip((level - 0.55) / 0.3, 0, 1) * rng.choice([-1.0, 1.0]) * rng.uniform(4, 14)
     texture = look.texture * rng.uniform(0.8, 1.2) * canvas.field(look.grain_mm)
@@ -131,7 +130,7 @@ def _lesion(canvas: Canvas, look: _Look, level: FloatArray) -> FloatArray:
 
 
 def _acquire(canvas: Canvas, image: FloatArray) -> FloatArray:
-    """What a scanner makes of it: point spread, bias field, gain and Rician noise."""
+    """Apply point spread, bias field, gain and Rician noise of a scanner."""
     rng = canvas.rng
     blurred = ndimage.gaussian_filter(image, 0.5)
     biased = blurred * np.exp(0.1 * canvas.field(canvas.size_mm.min() / 2))
@@ -150,28 +149,28 @@ def write_phantom_dataset(
     num_classes: int = 1,
     num_instances: int = 1,
 ) -> None:
-    """Write a densely labelled nnU-Net raw dataset of phantoms: imagesTr, labelsTr, imagesTs, labelsTs, dataset.json.
+    """Write a densely annotated nnU-Net raw dataset of phantoms: imagesTr, labelsTr, imagesTs, labelsTs, dataset.json.
 
-    Every case has its own random stream: the k-th training or test case does not depend on how many there are.
+    Every case has its own random stream, so it does not depend on the number of cases.
 
     Args:
-        folder: dataset folder such as nnUNet_raw/Dataset900_Phantom; created, must be new or empty.
-        num_train: training cases, case_000 and so on.
-        num_test: test cases, numbered on.
-        seed: seed of the whole dataset.
-        shape_zyx: as in `make_phantom`.
-        spacing_mm: as in `make_phantom`, also written to the headers.
-        num_classes: as in `make_phantom`; names are "lesion", or "lesion_1" and so on if several.
-        num_instances: as in `make_phantom`.
+        folder: New or empty dataset folder, such as nnUNet_raw/Dataset900_Phantom.
+        num_train: Number of training cases, case_000 and so on.
+        num_test: Number of test cases, which continue the numbering.
+        seed: Seed of the whole dataset.
+        shape_zyx: Shape as in `make_phantom`.
+        spacing_mm: Voxel size as in `make_phantom`, mm; also written to the headers.
+        num_classes: Number of classes, named "lesion", or "lesion_1" and so on if there are several.
+        num_instances: Number of lesions per class.
 
     Raises:
-        PasegError: the folder holds something, or an argument cannot be used.
+        PasegError: The folder is not empty, or an argument is invalid.
     """
     folder = Path(folder)
     if num_train < 1 or num_test < 0:
         raise PasegError(f"a dataset has 1 or more training cases, got num_train={num_train}, num_test={num_test}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise PasegError(f"{folder}: exists and is not an empty folder; remove it or choose another")
+        raise PasegError(f"{folder}: exists and is not an empty folder: remove it or choose a different folder")
     streams = [("Tr", index) for index in range(num_train)] + [("Ts", index) for index in range(num_test)]
     for number, (split, index) in enumerate(streams):
         rng = np.random.default_rng([seed, int(split == "Ts"), index])
@@ -193,7 +192,7 @@ def write_phantom_dataset(
 def _write_image(array: npt.NDArray[np.generic], path: Path, spacing_mm: Sequence[float]) -> None:
     image = sitk.GetImageFromArray(array)
     image.SetSpacing([float(size) for size in reversed(tuple(spacing_mm))])
-    # The world's origin in the middle of the image, as a scanner has it: voxel and world coordinates differ.
+    # The world origin is in the centre of the image, as in scans, so voxel and world coordinates differ.
     image.SetOrigin([-(n - 1) / 2 * step for n, step in zip(image.GetSize(), image.GetSpacing(), strict=True)])
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_output(path) as temporary:

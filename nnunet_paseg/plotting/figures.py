@@ -1,4 +1,4 @@
-"""A figure without a window: its canvas, axes measured in inches, its legend, and the file that it becomes."""
+"""Figures without a window: canvas, axes in inches, legend, and file."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -18,7 +18,7 @@ SUFFIXES = tuple(f".{name}" for name in FigureCanvasAgg.get_supported_filetypes(
 
 
 def new_figure(width: float, height: float, *, dpi: int = 100, layout: str | None = None) -> Figure:
-    """Return an empty white figure of a size in inches; pyplot keeps no reference to it."""
+    """Return an empty white figure without pyplot; its size is in inches."""
     figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white", layout=layout)  # type: ignore[arg-type]
     FigureCanvasAgg(figure)
     return figure

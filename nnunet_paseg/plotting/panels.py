@@ -53,8 +53,8 @@ class FigureRow:
         image: Intensities (z, y, x).
         spacing_mm: Voxel size along (z, y, x), mm.
         panels: One per column.
-        reference: Label map whose outline is drawn on panels that ask for it, or None.
-        focus: Label map (z, y, x) that chooses the slice; the reference or else the first panel's labels when None.
+        reference: Label map whose outline is drawn on panels with `with_reference`, or None.
+        focus: Label map whose largest slice is shown. Default: the reference, or the first label map of the panels.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Colours of classes, markers of points and the display window of an image: the same in every figure."""
+"""Colours of classes, markers of points, and the grey window of an image, shared by all figures."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""``paseg report``: a project on one page: pictures and scores of every case, worst first, curves and warnings."""
+"""`paseg report`: one HTML page with figures and scores of every case, worst first, training curves and warnings."""
 
 from __future__ import annotations
 
@@ -12,32 +12,40 @@ from nnunet_paseg.io.files import atomic_output, check_output
 from nnunet_paseg.report.sources import Sources, single_labels
 
 TRAINING_PICTURES = 4
-"""Training cases that are drawn, those with the fewest seeds."""
+"""Number of training cases to draw: those with the fewest seeds."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``paseg report``."""
+    """Add `paseg report`."""
     parser = subparsers.add_parser(
         "report",
-        help="one HTML page: pictures, scores, loss curves, warnings",
-        description="Write a page that shows every predicted case, with its scores where the truth is known (worst "
-        "first), training curves, and what needs a look. It is one file that loads nothing and runs no script.",
+        help="one HTML page: figures, scores, loss curves, warnings",
+        description="Write a page with every predicted case, worst first, its scores if there are references, training "
+        "curves and warnings. The page is one file that loads nothing and runs no script.",
         epilog="example: paseg report -p predictions -i imagesTs -r labelsTs -o report.html",
     )
     parser.add_argument("-p", "--predictions", type=Path, required=True, help="folder of predicted label maps")
     parser.add_argument("-i", "--images", type=Path, required=True, help="folder of the images that were predicted")
     parser.add_argument("-r", "--references", type=Path, help="folder of dense label maps of the same cases")
     parser.add_argument(
-        "-d", "--dataset", type=Path, metavar="FOLDER", help="raw dataset, for points, seeds and warnings about them"
+        "-d", "--dataset", type=Path, metavar="FOLDER", help="raw dataset, for points, seeds and their warnings"
     )
     parser.add_argument(
-        "-m", "--models", type=Path, nargs="+", default=[], metavar="FOLDER", help="trained models, for their curves"
+        "-m",
+        "--models",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="folders of trained models, for their curves",
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("report.html"), help="default: %(default)s")
-    parser.add_argument("--overwrite", action="store_true", help="replace the page if it is there")
-    parser.add_argument("--pictures", type=int, default=50, metavar="N", help="of the first N cases (default: 50)")
-    parser.add_argument("--dataset-json", type=Path, help="file with the class names (default: looked for)")
-    parser.add_argument("-l", "--labels", type=int, nargs="+", help="label values, instead of a dataset.json")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing page")
+    parser.add_argument("--pictures", type=int, default=50, metavar="N", help="number of cases to draw (default: 50)")
+    parser.add_argument(
+        "--dataset-json", type=Path, help="file with the class names (default: found next to the references)"
+    )
+    parser.add_argument("-l", "--labels", type=int, nargs="+", help="label values to use instead of a dataset.json")
     parser.add_argument("--preset", choices=PRESETS, default="default", help="definition of ASSD and HD95")
     parser.add_argument("--missing-as-empty", action="store_true", help="score cases without a prediction as empty")
     parser.add_argument(
@@ -73,23 +81,23 @@ def write_report(
     num_processes: int = 1,
     progress: bool = False,
 ) -> None:
-    """Write the page; it appears only when it is complete.
+    """Write the page atomically.
 
     Args:
-        sources: what it is made from.
+        sources: Folders and files of the report.
         output: HTML file.
-        overwrite: replace it if it is there.
-        pictures: number of cases that are drawn, the worst ones; all of them are in the table.
-        preset: definition of the distances, a key of `nnunet_paseg.evaluation.metrics.PRESETS`.
-        missing_as_empty: score a reference without a prediction as if nothing had been predicted.
-        num_processes: processes that share the scoring.
-        progress: show progress bars on stderr.
+        overwrite: Whether to replace an existing page.
+        pictures: Number of cases to draw, the worst ones; the table contains all cases.
+        preset: Definition of the distances, a key of `nnunet_paseg.evaluation.metrics.PRESETS`.
+        missing_as_empty: Whether a reference without a prediction is scored as an empty prediction.
+        num_processes: Number of processes that share the scoring.
+        progress: Whether to show progress bars on stderr.
 
     Raises:
-        PasegError: the page exists, or one of the sources cannot be used.
+        PasegError: The page exists, or one of the sources cannot be used.
     """
     if output.exists() and not overwrite:
-        raise PasegError(f"{output} exists already: choose another --output, or pass --overwrite.")
+        raise PasegError(f"{output} exists already: choose a different --output, or pass --overwrite.")
     check_output(output)
     from tqdm import tqdm
 

@@ -1,4 +1,4 @@
-"""What a raw dataset knows of the annotation: seeds and points of its training cases, and where there are few."""
+"""The annotation of a raw dataset: points and seeds of its training cases, and the cases with the fewest seeds."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RawDataset:
-    """A raw dataset that a script of dataset_conversion/ made.
+    """A raw dataset that `paseg convert` has written.
 
     Attributes:
         folder: ``nnUNet_raw/DatasetXXX_Name``.
-        labels: label by class name, without background and ignore.
-        ignore: label of what nobody knows; None in a dense dataset.
-        records: how each case was made, by case; empty where there is no paseg.json.
-        references: nnU-Net's own list of training images that lie elsewhere, by case.
+        labels: Label by class name, without background and ignore.
+        ignore: Ignore label of unlabelled voxels; None in a dense dataset.
+        records: Conversion record by case; empty without a paseg.json.
+        external: nnU-Net's own list of training images in other folders, by case.
     """
 
     folder: Path
     labels: Mapping[str, int]
     ignore: int | None = None
     records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    references: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    external: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: Path) -> RawDataset:
         """Read dataset.json and paseg.json.
 
         Raises:
-            PasegError: the folder is no raw dataset, or a file in it cannot be understood.
+            PasegError: The folder is no raw dataset, or one of its JSON files is invalid.
         """
         description = folder / "dataset.json"
         if not description.is_file():
@@ -51,15 +51,15 @@ class RawDataset:
         return cls(folder, labels, ignore, records, content.get("dataset", {}))
 
     def seeds(self, case: str) -> Path | None:
-        """Training label map of a case, if it has one."""
+        """Return the training label map of a case, if available."""
         path = self.folder / "labelsTr" / f"{case}.nii.gz"
         return path if path.is_file() else None
 
     def points(self, case: str) -> list[Instance] | None:
-        """Points of a case, if they are known.
+        """Return the points of a case, if available.
 
         Raises:
-            PasegError: the file cannot be read.
+            PasegError: The file cannot be read.
         """
         from nnunet_paseg.points.formats.csv import read_csv
 
@@ -67,20 +67,20 @@ class RawDataset:
         return read_csv(path) if path.is_file() else None
 
     def image(self, case: str) -> Path:
-        """First channel of a training case.
+        """Return the first channel of a training case.
 
         Raises:
-            PasegError: it is not there.
+            PasegError: The file is missing.
         """
         path = self.folder / "imagesTr" / f"{case}_0000.nii.gz"
-        if case in self.references:
-            path = self.folder / self.references[case]["images"][0]
+        if case in self.external:
+            path = self.folder / self.external[case]["images"][0]
         if not path.is_file():
-            raise PasegError(f"{path}: the image of training case {case} is missing; put it back, or leave out -d.")
+            raise PasegError(f"{path}: the image of training case {case} is missing: restore it, or omit -d.")
         return path
 
     def fewest_seeds(self, number: int) -> list[str]:
-        """Cases with points, those with the fewest voxels of seeds a target first."""
+        """Return the cases with the fewest seed voxels per target, the lowest number first."""
         marked = {case: record for case, record in self.records.items() if record.get("instances")}
         seeds = {
             case: sum(record["voxels"].get(name, 0) for name in self.labels) / record["instances"]
@@ -89,9 +89,9 @@ class RawDataset:
         return sorted(seeds, key=lambda case: (seeds[case], case))[:number]
 
     def summary(self) -> str:
-        """Training cases, targets and seeds in one sentence."""
+        """Summarise training cases, targets and seeds in one or two sentences."""
         if not self.records:
-            return f"{self.folder.name} has no paseg.json: nothing is known of how its labels were made."
+            return f"{self.folder.name} has no paseg.json, so the origin of its labels is unknown."
         made = [record for record in self.records.values() if "voxels" in record]
         counts = {name: sum(record["voxels"].get(name, 0) for record in made) for name in ("ignore", *self.labels)}
         voxels = sum(sum(record["voxels"].values()) for record in made)
@@ -100,17 +100,17 @@ class RawDataset:
         seeds = ", ".join(f"{counts[name] / voxels:.2%} {name}" for name in self.labels)
         targets = sum(record["instances"] for record in made)
         return (
-            f"{self.folder.name}: {len(made)} training cases with points, {targets} targets; of their voxels "
-            f"{counts['ignore'] / voxels:.1%} are unlabelled, and seeds are {seeds}."
+            f"{self.folder.name}: {len(made)} training cases with points, {targets} targets. Of the voxels, "
+            f"{counts['ignore'] / voxels:.1%} are unlabelled; seeds: {seeds}."
         )
 
     def warnings(self) -> list[tuple[str, str]]:
-        """Case and what its conversion found wrong with its seeds."""
+        """Return every warning of the conversion with its case."""
         return [(case, str(record["warning"])) for case, record in self.records.items() if "warning" in record]
 
 
 def _read_json(path: Path, key: str) -> dict[str, Any]:
-    """A JSON file that holds an object by that key."""
+    """Read a JSON file that contains an object under a key."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(content[key], dict):

@@ -1,4 +1,4 @@
-"""The cases of a report: their files, their scores or volumes, what is conspicuous, and the worst first."""
+"""The cases of a report, worst first: their files, scores or volumes, and warnings."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class ReportCase:
     """One case of the report.
 
     Attributes:
-        identifier: the case.
-        image: file of its first channel.
-        rows: one a class; without truth the scores and the reference's volume are NaN.
-        prediction: label map, or None where nothing was predicted.
-        reference: dense label map, or None where it is not known.
+        identifier: Case identifier.
+        image: File of the first channel.
+        rows: Scores per class; without a reference, all but the predicted volume are NaN.
+        prediction: Predicted label map, or None if it is missing.
+        reference: Dense label map, if available.
     """
 
     identifier: str
@@ -39,28 +39,28 @@ class ReportCase:
 
     @property
     def dice(self) -> float:
-        """Mean over the classes; NaN without truth."""
+        """Mean over the classes; NaN without a reference."""
         return float(np.mean([row.dice for row in self.rows]))
 
     @property
     def prediction_ml(self) -> float:
-        """Volume of all classes."""
+        """Predicted volume of all classes, ml."""
         return sum(row.prediction_ml for row in self.rows)
 
     def warnings(self) -> list[str]:
-        """What a reader should look at first, one sentence each."""
+        """Return problems of the case, one sentence each."""
         if self.prediction is None:
-            return ["there is no prediction; scored as empty"]
+            return ["there is no prediction, and it is scored as empty"]
         if self.reference is None:
             return [] if self.prediction_ml else ["the prediction is empty"]
         found = []
         for row in self.rows:
             if row.reference_ml and not row.prediction_ml:
-                found.append(f"the prediction of {row.class_name} is empty, the truth is not")
+                found.append(f"the prediction of {row.class_name} is empty, the reference is not")
             elif row.prediction_ml and not row.reference_ml:
-                found.append(f"{row.class_name} is predicted, the truth has none")
+                found.append(f"{row.class_name} is predicted, but the reference has none")
             elif row.prediction_ml and not row.dice:
-                found.append(f"prediction and truth of {row.class_name} do not overlap")
+                found.append(f"prediction and reference of {row.class_name} do not overlap")
         return found
 
 
@@ -75,15 +75,17 @@ def find_cases(
     num_processes: int = 1,
     progress: bool = False,
 ) -> list[ReportCase]:
-    """Cases with their scores by `evaluate_folder`, worst mean Dice first; without truth the smallest volume first.
+    """Return the cases with their scores, worst mean Dice first; without references, smallest volume first.
+
+    Arguments are those of `evaluate_folder`, and `images` is the folder of the images that were predicted.
 
     Raises:
-        PasegError: a folder is empty, a case has no image or lies on another grid than its image, or
-            whatever `evaluate_folder` refuses.
+        PasegError: A folder is empty, a case has no image, its grid differs from the grid of the image, or
+            `evaluate_folder` cannot score it.
     """
     predicted = label_maps(predictions)
     if not predicted:
-        raise PasegError(f"{predictions}: no label maps ({', '.join(IMAGES)}); is it the -o of nnUNetv2_predict?")
+        raise PasegError(f"{predictions}: no label maps ({', '.join(IMAGES)}): pass the -o of nnUNetv2_predict.")
     referred = label_maps(references) if references is not None and references.is_dir() else {}
     found = {case: files[0] for case, files in group_images(images).items()}
     cases = sorted({**predicted, **referred})
@@ -118,7 +120,7 @@ def find_cases(
 
 
 def worst_first(cases: Sequence[ReportCase]) -> list[ReportCase]:
-    """By mean Dice, equal ones by predicted volume and name; cases without truth by predicted volume."""
+    """Sort cases by mean Dice, then by predicted volume and name; cases without references by predicted volume."""
     return sorted(cases, key=lambda case: (_last_if_nan(case.dice), case.prediction_ml, case.identifier))
 
 

@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file with its pictures in it, without scripts and without any address outside."""
+"""The page of a report: one HTML file that includes its figures, without scripts or external addresses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Page:
         preset: Definition of the distances, or None without references.
         annotation: Sentence on the training cases, or empty.
         training_pictures: PNG file by training case: those with the fewest seeds.
-        trainings: Trainings of the models.
+        trainings: Trainings of the given models.
         warnings: Case or folder, and its warning.
     """
 

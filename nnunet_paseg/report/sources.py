@@ -1,4 +1,4 @@
-"""Where a report comes from, and the classes that it is about."""
+"""Folders and files of a report, and its classes."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from nnunet_paseg.evaluation.evaluate import find_classes
 
 @dataclass(frozen=True)
 class Sources:
-    """Where a report comes from.
+    """Folders and files of a report.
 
     Attributes:
-        predictions: folder of predicted label maps.
-        images: folder of the images that were predicted.
-        references: folder of dense label maps; None where no truth is known.
-        dataset: raw dataset, for its points and seeds.
-        models: trained model folders, for their curves.
-        dataset_json: file with the class names; looked for where None.
-        labels: label values instead of class names.
+        predictions: Folder of predicted label maps.
+        images: Folder of the images that were predicted.
+        references: Folder of dense label maps, if available.
+        dataset: Raw dataset, for its points and seeds.
+        models: Folders of trained models, for their curves.
+        dataset_json: File with the class names. Default: the one found next to the references.
+        labels: Label values instead of class names.
 
     Raises:
-        PasegError: a folder is missing.
+        PasegError: A folder is missing.
     """
 
     predictions: Path
@@ -43,10 +43,10 @@ class Sources:
                 raise PasegError(f"{folder}: no such folder")
 
     def classes(self) -> Classes:
-        """The classes as `paseg evaluate` finds them, or those of the raw dataset if there is one.
+        """Return the classes of the raw dataset if there is one, else those that `paseg evaluate` scores.
 
         Raises:
-            PasegError: they are not found.
+            PasegError: There is no dataset.json, and no label values are given.
         """
         if self.labels is not None:
             return Classes({f"label {value}": (value,) for value in self.labels})
@@ -54,19 +54,19 @@ class Sources:
         return find_classes(self.predictions, self.references or self.predictions, dataset_json=given)
 
     def facts(self) -> list[tuple[str, str]]:
-        """Names and values for the head of the page."""
+        """Return names and values for the top of the page."""
         folders = {
             "predictions": self.predictions,
             "images": self.images,
-            "truth": self.references,
+            "references": self.references,
             "raw dataset": self.dataset,
         }
         facts = [(name, str(folder)) for name, folder in folders.items() if folder is not None]
-        return [*facts, ("made by", f"nnunet-paseg {__version__}")]
+        return [*facts, ("version", f"nnunet-paseg {__version__}")]
 
 
 def single_labels(classes: Classes) -> dict[str, int]:
-    """Label by class name; the parts of regions, which have no names, are called by their numbers."""
+    """Return the label by class name; the parts of a region, which have no names, are named by their values."""
     named = {values[0]: name for name, values in classes.values.items() if len(values) == 1}
     every = sorted({value for values in classes.values.values() for value in values})
     return {named.get(value, f"label {value}"): value for value in every}

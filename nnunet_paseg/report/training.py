@@ -50,7 +50,7 @@ def read_trainings(model: Path) -> list[Training]:
     found = [training for fold in folds if (training := _read(fold)) is not None]
     if not found:
         raise PasegError(
-            f"{model}: no training in it (fold_0/{CHECKPOINTS[0]}, ... or {', '.join(PICTURES)}); pass a model such as "
+            f"{model}: no training found (fold_0/{CHECKPOINTS[0]}, ... or {', '.join(PICTURES)}): pass a model such as "
             "nnUNet_results/Dataset101_Tumor/PASegStage2Trainer__nnUNetPlans__3d_fullres."
         )
     return found
@@ -65,7 +65,7 @@ def _read(fold: Path) -> Training | None:
         if not drawn:
             return None
         pictures = [(caption, path.read_bytes()) for caption, path in (*drawn, *patches)]
-        return Training(title, "There is no checkpoint: the pictures are those of the training.", pictures)
+        return Training(title, "There is no checkpoint; the figures are those of the training.", pictures)
     from nnunet_paseg.trainers.checkpoints.resume import read_checkpoint  # loads nnU-Net
 
     history: dict[str, Any] = dict(read_checkpoint(str(files[0])).get("logging") or {})
@@ -77,7 +77,7 @@ def _read(fold: Path) -> Training | None:
 
 
 def _warnings(history: Mapping[str, Sequence[Any]], finished: bool) -> list[str]:
-    found = [] if finished else ["the training is not finished; continue it with nnUNetv2_train ... --c"]
+    found = [] if finished else ["the training is not finished: resume it with nnUNetv2_train ... --c"]
     broken = [epoch for epoch, loss in enumerate(history.get("train_losses", ())) if not math.isfinite(loss)]
     if broken:
         found.append(f"the training loss is not finite in {len(broken)} epochs, first in epoch {broken[0]}")

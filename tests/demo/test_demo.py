@@ -31,6 +31,6 @@ def test_the_demo_runs_and_runs_again_without_training_again(tmp_path, capsys):
 def test_a_demo_of_another_length_is_not_mixed_in(tmp_path):
     (tmp_path / "budget.txt").write_text("_9epochs_9iterations", encoding="utf-8")
     with pytest.raises(
-        PasegError, match=r"holds a demo of another length \(_9epochs_9iterations\): pass another --output"
+        PasegError, match=r"contains a demo of a different length \(_9epochs_9iterations\): pass a different --output"
     ):
         run_demo(Workspace(tmp_path), Budget())

@@ -108,7 +108,7 @@ def test_scores_and_warnings(project):
     assert f"tumor Dice 3 {mean:.3f} ({sd:.3f}) {dice[1]:.3f} 0.000 to 1.000" in text
     assert "tumor ASSD mm 2" in text  # undefined for the empty prediction
     assert "empty tumor 0.000 – – 0.19 0.00" in text  # 128 voxels of 1.5 mm³
-    assert "empty : the prediction of tumor is empty, the truth is not" in text.replace("empty:", "empty :")
+    assert "empty : the prediction of tumor is empty, the reference is not" in text.replace("empty:", "empty :")
     assert "mid <b>& tumor 0.857" in text
 
 
@@ -137,7 +137,7 @@ def test_points_and_seeds_of_training_cases(project):
     assert shown["slices of case empty"].shape[1] == plain.shape[1]
     assert "points and seeds of training case good" in shown
     text = reader.text()
-    assert "Dataset001_Tiny: 1 training cases with points, 1 targets; of their voxels 4.0% are unlabelled" in text
+    assert "Dataset001_Tiny: 1 training cases with points, 1 targets. Of the voxels, 4.0% are unlabelled" in text
     assert f"good: {FEW}" in text
     assert text.count("voxels of seeds for") == 1
 
@@ -196,7 +196,7 @@ def test_command_line(project, capsys):
     assert capsys.readouterr().out == f"{project / 'r.html'}\n"
     before = (project / "r.html").read_bytes()
     assert main(arguments) == 2
-    assert "r.html exists already: choose another --output, or pass --overwrite" in capsys.readouterr().err
+    assert "r.html exists already: choose a different --output, or pass --overwrite" in capsys.readouterr().err
     assert (project / "r.html").read_bytes() == before
     assert main([*arguments, "--overwrite"]) == 0
 
@@ -208,7 +208,7 @@ def test_errors_name_the_file_and_the_remedy(project):
         page_of(project, output="missing/report.html")
     with pytest.raises(PasegError, match=r"truth: no dataset.json; pass a raw dataset"):
         page_of(project, dataset=project / "truth")
-    with pytest.raises(PasegError, match=r"truth: no training in it .*; pass a model such as"):
+    with pytest.raises(PasegError, match=r"truth: no training found .*: pass a model such as"):
         page_of(project, models=[project / "truth"])
     write_image(cube()[1:], project / "predictions" / "good.nii.gz", SPACING_MM)
     with pytest.raises(PasegError, match=r"good.nii.gz and .*good_0000.nii.gz are on different grids: resample"):
