@@ -24,7 +24,7 @@ class Canvas:
         self.grid_mm = np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
 
     def field(self, scale_mm: float) -> FloatArray:
-        """Return a Gaussian random field of mean 0 and variance 1; `scale_mm` is the standard deviation of the smoothing."""
+        """Return a Gaussian random field of mean 0 and variance 1; `scale_mm` is the SD of the smoothing."""
         # A smooth field is drawn on a coarser grid and interpolated, which is much faster.
         step = np.maximum(1, np.floor(scale_mm / self.spacing_mm / 1.5)).astype(int)
         coarse = [-(-n // s) + 2 for n, s in zip(self.shape, step, strict=True)]
