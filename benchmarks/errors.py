@@ -21,7 +21,8 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from nnunet_paseg.evaluation.metrics import dice
-from nnunet_paseg.io.files import atomic_output, read_array
+from nnunet_paseg.io.files import atomic_output
+from nnunet_paseg.io.images import read_array
 from nnunet_paseg.points.grid import Grid
 
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -23,7 +23,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from tqdm import tqdm
 
 from nnunet_paseg.evaluation.metrics import dice
-from nnunet_paseg.io.files import atomic_output, read_array
+from nnunet_paseg.io.files import atomic_output
+from nnunet_paseg.io.images import read_array
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import place_on_grid
 from nnunet_paseg.points.simulate import simulate_points

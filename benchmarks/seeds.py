@@ -25,7 +25,8 @@ import numpy.typing as npt
 from scipy import ndimage
 from tqdm import tqdm
 
-from nnunet_paseg.io.files import atomic_output, read_array
+from nnunet_paseg.io.files import atomic_output
+from nnunet_paseg.io.images import read_array
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import VoxelInstance, place_on_grid
 from nnunet_paseg.points.simulate import simulate_points

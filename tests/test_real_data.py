@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nnunet_paseg.conversion.commands.common import run
-from nnunet_paseg.io.files import read_array
+from nnunet_paseg.io.images import read_array
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import place_on_grid
 from nnunet_paseg.points.simulate import simulate_points

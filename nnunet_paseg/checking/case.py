@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import CaseFiles
-from nnunet_paseg.io.files import read_voxels
+from nnunet_paseg.io.images import read_voxels
 from nnunet_paseg.points.formats import read_points
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import Instance, VoxelInstance, place_on_grid

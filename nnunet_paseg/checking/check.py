@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import CaseFiles, find_case_files
-from nnunet_paseg.io.files import check_output, read_image
+from nnunet_paseg.io.files import check_output
+from nnunet_paseg.io.images import read_image
 
 if TYPE_CHECKING:
     from nnunet_paseg.checking.case import CaseReport

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation.metrics import score
 from nnunet_paseg.evaluation.table import Row
-from nnunet_paseg.io.files import read_image
+from nnunet_paseg.io.images import read_image
 
 if TYPE_CHECKING:
     import SimpleITK as sitk

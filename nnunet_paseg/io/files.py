@@ -1,43 +1,58 @@
-"""Files that are either whole or not there: everything is written under a temporary name and moved into place.
-
-And images, which are read here so that every command says the same of a file that is none.
-"""
+"""Files that are written atomically: under a temporary name first, then moved into place."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import zlib
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from nnunet_paseg.errors import PasegError
-
-if TYPE_CHECKING:
-    import SimpleITK as sitk
 
 
 @contextmanager
 def atomic_output(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` for a file or folder; it becomes ``path`` only if the block ends well.
+    """Yield a temporary name next to ``path`` for a file or folder, which becomes ``path`` if the block succeeds.
 
-    The temporary name keeps the suffix, since writers choose the format by it.
+    The content is on the disk before it gets its name: neither a kill nor a power failure leaves half a file. The
+    temporary name keeps the suffix, since writers choose the format by it.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    # Unique across the machines that share a folder: process numbers are not.
+    temporary = path.with_name(f".{uuid.uuid4().hex[:16]}.{path.name}")
     try:
         yield temporary
+        _flush(temporary)
         temporary.replace(path)
+        _flush_entry(path.parent)
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or a folder with all files in it, is on the disk."""
+    if path.is_symlink():
+        return
+    if path.is_dir():
+        for entry in path.iterdir():
+            _flush(entry)
+    _flush_entry(path)
+
+
+def _flush_entry(path: Path) -> None:
+    if os.name != "posix":  # elsewhere folders cannot be opened, nor files be flushed that are open for reading
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def check_output(path: Path, suffixes: Sequence[str] = ()) -> None:
@@ -62,75 +77,3 @@ def write_json(content: Any, path: Path) -> None:
     """Write ``content`` as indented JSON, whole or not at all."""
     with atomic_output(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def read_array(path: Path) -> npt.NDArray[Any]:
-    """Voxel array (z, y, x) of a medical image file.
-
-    Raises:
-        PasegError: the file is missing, truncated or no image.
-    """
-    import SimpleITK as sitk  # some commands need none of this, and it loads slowly
-
-    return sitk.GetArrayFromImage(read_image(path))
-
-
-def read_voxels(path: Path) -> npt.NDArray[Any]:
-    """Voxels as the file holds them, in any order of axes.
-
-    NIfTI files are read by nibabel: SimpleITK reads NaN as 0 and what is missing of a truncated file as 0, in silence.
-
-    Raises:
-        PasegError: the file is truncated or damaged.
-    """
-    if not path.name.lower().endswith((".nii", ".nii.gz")):
-        return read_array(path)
-    import nibabel
-
-    try:
-        image: Any = nibabel.load(path)
-        return np.asarray(image.dataobj.get_unscaled())
-    except (OSError, EOFError, ValueError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
-        reason = str(error).splitlines()[0]
-        raise PasegError(f"{path} is truncated or damaged ({reason}): copy or export it again.") from error
-
-
-def read_image(path: Path) -> sitk.Image:
-    """A medical image file.
-
-    Raises:
-        PasegError: the file is missing, truncated or no image.
-    """
-    import SimpleITK as sitk
-
-    try:
-        return sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise unreadable(path, error) from error
-
-
-def read_header(path: Path) -> sitk.ImageFileReader:
-    """The reader of a medical image file, which knows the file's header.
-
-    Raises:
-        PasegError: the file is missing, or no image.
-    """
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise unreadable(path, error) from error
-    return reader
-
-
-def unreadable(path: Path, error: RuntimeError) -> PasegError:
-    """What to say of an image that SimpleITK cannot read: that it is missing, or the reason that ITK gives."""
-    if not path.exists():
-        return PasegError(f"Cannot read the image {path}: it is missing.")
-    # The reason comes last; a line "Reason:" below it is merely the last failure of the operating system, of any kind.
-    lines = [line for line in str(error).strip().splitlines() if not line.startswith("Reason: ")]
-    reason = lines[-1].rpartition("ERROR: ")[2] if lines else type(error).__name__
-    return PasegError(f"Cannot read the image {path} ({reason.rstrip('.!')}): copy or export it again.")

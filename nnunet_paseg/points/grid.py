@@ -10,7 +10,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import read_header
+from nnunet_paseg.io.images import read_header
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from nnunet_paseg.io.files import read_image
+from nnunet_paseg.io.images import read_image
 from nnunet_paseg.report.annotation import RawDataset
 from nnunet_paseg.report.cases import ReportCase
 from nnunet_paseg.report.files import check_grid, read_labels

@@ -8,7 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import read_image
+from nnunet_paseg.io.images import read_image
 from nnunet_paseg.points.grid import Grid
 
 

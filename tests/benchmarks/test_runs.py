@@ -12,7 +12,7 @@ from benchmarks.accuracy.cells import Cell, cells
 from benchmarks.accuracy.datasets import convert, dataset_of
 from benchmarks.accuracy.grid import LABELS, METHODS, POINT_SEEDS, TASKS, Task
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import read_array
+from nnunet_paseg.io.images import read_array
 from nnunet_paseg.trainers.checkpoints.from_stage1 import stage1_checkpoint
 from tests.conftest import load_script
 

@@ -13,7 +13,7 @@ from nnunet_paseg.checking.check import check_folder, format_reports
 from nnunet_paseg.cli import main
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import find_case_files
-from nnunet_paseg.io.files import read_array, read_voxels
+from nnunet_paseg.io.images import read_array, read_voxels
 from nnunet_paseg.points.formats import read_points
 from nnunet_paseg.points.formats.csv import write_csv
 from nnunet_paseg.points.grid import Grid

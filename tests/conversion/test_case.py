@@ -12,7 +12,7 @@ from nnunet_paseg.conversion.case import convert_case, record_file
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.conversion.staging import FOLDERS
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import read_array
+from nnunet_paseg.io.images import read_array
 from nnunet_paseg.points.formats import read_points
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import place_on_grid

@@ -14,7 +14,7 @@ from nnunet_paseg.conversion.commands.common import run
 from nnunet_paseg.conversion.convert import convert
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import read_array
+from nnunet_paseg.io.images import read_array
 from nnunet_paseg.points.formats import read_points
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.seeds.rules import SeedParameters

@@ -1,68 +1,74 @@
-"""What is said of images that cannot be read: the same, whoever reads them."""
+"""The atomic writer: a file or folder is complete, or it is not there."""
 
-import re
+import os
+import stat
 
-import nibabel
-import numpy as np
 import pytest
 
-from nnunet_paseg.conversion.sources import Channel, ImageFile
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.evaluation.case_scores import Classes, Job, score_case
-from nnunet_paseg.io.files import read_array, read_header, read_image
-from nnunet_paseg.points.grid import Grid
-from nnunet_paseg.report.files import read_labels
-from tests.conftest import write_image
-
-READERS = {
-    "array": read_array,
-    "image": read_image,
-    "header": read_header,
-    "grid": Grid.from_file,
-    "source": lambda path: ImageFile(path).grid(),
-    "channel": lambda path: Channel(path, 0).grid(),
-    "report": read_labels,
-    "scores": lambda path: score_case(Job("a", None, path, Classes({"tumor": (1,)}), "default")),
-}
+from nnunet_paseg.io.files import atomic_output, check_output, write_json
 
 
-def sheared(path):
-    """Two axes at an angle of 73 degrees."""
-    affine = np.eye(4)
-    affine[0, 1] = 0.3
-    image = nibabel.Nifti1Image(np.zeros((4, 5, 6), dtype=np.int16), affine)
-    image.set_qform(None, code=0)
-    nibabel.save(image, path)
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
 
 
-BAD = {
-    "missing": (lambda path: None, r"Cannot read the image .*a\.nii\.gz: it is missing\."),
-    "text": (
-        lambda path: path.write_text("text", encoding="utf-8"),
-        r"Cannot read the image .*a\.nii\.gz \(Unable to determine ImageIO reader for .*\): copy or export it again\.",
-    ),
-    "sheared": (
-        sheared,
-        r"Cannot read the image .*a\.nii\.gz \(ITK only supports orthonormal direction cosines\. .*\): copy or export",
-    ),
-}
+def half_a_file(file):
+    with atomic_output(file) as temporary:
+        temporary.write_text("half", encoding="utf-8")
+        raise RuntimeError
 
 
-@pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("kind", BAD)
-def test_the_reason_is_told(tmp_path, kind, reader):
-    spoil, message = BAD[kind]
-    spoil(tmp_path / "a.nii.gz")
-    with pytest.raises(PasegError) as raised:
-        READERS[reader](tmp_path / "a.nii.gz")
-    assert re.fullmatch(rf"{message}.*", str(raised.value)), raised.value
+def half_a_folder(folder):
+    with atomic_output(folder) as temporary:
+        temporary.mkdir()
+        (temporary / "half").touch()
+        raise RuntimeError
 
 
-def test_a_file_that_is_cut_off_is_not_said_to_be_missing(tmp_path):
-    """ITK adds the operating system's last failure, whatever it was."""
-    for name in ("a.mha", "a.nrrd"):
-        write_image(np.zeros((4, 5, 6), dtype=np.int16), tmp_path / name)
-        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-20])
-        with pytest.raises(PasegError, match=rf"Cannot read the image .*{name} \(.+\): copy") as raised:
-            read_image(tmp_path / name)
-        assert "No such file" not in str(raised.value)
+def test_a_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
+    file = tmp_path / "a.json"
+    write_json({"a": 1}, file)
+    with pytest.raises(RuntimeError):
+        half_a_file(file)
+    with pytest.raises(RuntimeError):
+        half_a_folder(tmp_path / "folder")
+    assert names(tmp_path) == ["a.json"]
+    assert file.read_text(encoding="utf-8") == '{\n  "a": 1\n}\n'
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
+    """Whatever their machine and process: the names differ within a process too."""
+    with atomic_output(tmp_path / "a.txt") as first, atomic_output(tmp_path / "a.txt") as second:
+        assert first != second
+        assert first.name.endswith(".a.txt")
+        first.write_text("first", encoding="utf-8")
+        second.write_text("second", encoding="utf-8")
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_content_and_entry_are_on_the_disk_in_this_order(tmp_path, monkeypatch):
+    events, fsync = [], os.fsync
+
+    def recorded(descriptor):
+        kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        events.append((kind, (tmp_path / "a").exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    with atomic_output(tmp_path / "a") as temporary:
+        (temporary / "inner").mkdir(parents=True)
+        (temporary / "inner" / "b.txt").write_text("b", encoding="utf-8")
+        (temporary / "link").symlink_to("nowhere")
+    assert events == [("file", False), ("folder", False), ("folder", False), ("folder", True)]
+    assert names(tmp_path / "a") == ["inner", "link"]
+
+
+def test_names_that_cannot_be_written_are_refused_before_any_work(tmp_path):
+    with pytest.raises(PasegError, match=r"the folder .*nowhere does not exist"):
+        check_output(tmp_path / "nowhere" / "a.csv")
+    with pytest.raises(PasegError, match="is a folder: name a file in it"):
+        check_output(tmp_path)
+    with pytest.raises(PasegError, match=r"a\.gif: cannot be written as '\.gif'"):
+        check_output(tmp_path / "a.gif", (".png", ".pdf"))
+    check_output(tmp_path / "a.PNG", (".png", ".pdf"))

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from nnunet_paseg.evaluation.evaluate import evaluate_folder
-from nnunet_paseg.io.files import read_array
+from nnunet_paseg.io.images import read_array
 from tests.trainers.conftest import DATASET, PLANS
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from nnunet_paseg.conversion.convert import convert
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.demo.phantom import write_phantom_dataset
-from nnunet_paseg.io.files import read_array
+from nnunet_paseg.io.images import read_array
 from nnunet_paseg.nnunet.workspace import Workspace
 from nnunet_paseg.points.formats.csv import write_csv
 from nnunet_paseg.trainers.checkpoints.resume import read_checkpoint

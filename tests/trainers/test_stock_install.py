@@ -17,7 +17,7 @@ import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 from nnunet_paseg.cli import main
-from nnunet_paseg.io.files import read_array
+from nnunet_paseg.io.images import read_array
 from nnunet_paseg.trainers import PASegStage1AuxTrainer
 from tests.trainers.conftest import DATASET, PLANS
 from tests.trainers.test_end_to_end import SHORT

@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import read_header, read_image, read_voxels
+from nnunet_paseg.io.images import read_header, read_image, read_voxels
 from nnunet_paseg.points.grid import Grid
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import read_array
+from nnunet_paseg.io.images import read_array
 from nnunet_paseg.points.formats.markups import ControlPoint, Markups
 from nnunet_paseg.points.formats.text import read_text
 from nnunet_paseg.points.grid import Grid

@@ -8,6 +8,7 @@ import pickle
 import random
 import warnings
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,19 @@ from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
 
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.io.files import atomic_output
 
 CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth")
 """What ``nnUNetv2_train --c`` continues from, in this order."""
 
 
 def write_checkpoint(checkpoint: dict[str, Any], filename: str) -> None:
-    """Save to a temporary name, to the disk, and only then under ``filename``: a kill leaves the old file as it was."""
-    temporary = f"{filename}.partial"
-    with open(temporary, "wb") as file:
+    """Save a checkpoint atomically: a kill leaves the old file as it was."""
+    path = Path(filename)
+    for left_over in path.parent.glob(f".*.{path.name}"):  # of a training that was killed while it saved
+        left_over.unlink()
+    with atomic_output(path) as temporary, temporary.open("wb") as file:
         torch.save(checkpoint, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, filename)
 
 
 def read_checkpoint(filename: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from nnunet_paseg.conversion.commands.common import run
 from nnunet_paseg.conversion.sources import Channel
-from nnunet_paseg.io.files import read_array
+from nnunet_paseg.io.images import read_array
 from nnunet_paseg.points.grid import Grid
 from tests.conftest import load_script
 

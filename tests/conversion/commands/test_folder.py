@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nnunet_paseg.conversion.commands.common import run
-from nnunet_paseg.io.files import read_array
+from nnunet_paseg.io.images import read_array
 from nnunet_paseg.points.grid import Grid
 from tests.conftest import load_script, write_image
 from tests.points.formats import writers

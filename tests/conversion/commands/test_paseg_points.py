@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nnunet_paseg.conversion.commands.common import run
-from nnunet_paseg.io.files import read_array
+from nnunet_paseg.io.images import read_array
 from tests.conftest import load_script, write_image
 
 SHAPE = (12, 16, 20)

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from nnunet_paseg.conversion.commands import vs
 from nnunet_paseg.conversion.commands.common import run
-from nnunet_paseg.io.files import read_array
+from nnunet_paseg.io.images import read_array
 from nnunet_paseg.points.grid import Grid
 from tests.conftest import load_script
 from tests.dicom_files import write_series, write_structures

@@ -1,0 +1,68 @@
+"""What is said of images that cannot be read: the same, whoever reads them."""
+
+import re
+
+import nibabel
+import numpy as np
+import pytest
+
+from nnunet_paseg.conversion.sources import Channel, ImageFile
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.evaluation.case_scores import Classes, Job, score_case
+from nnunet_paseg.io.images import read_array, read_header, read_image
+from nnunet_paseg.points.grid import Grid
+from nnunet_paseg.report.files import read_labels
+from tests.conftest import write_image
+
+READERS = {
+    "array": read_array,
+    "image": read_image,
+    "header": read_header,
+    "grid": Grid.from_file,
+    "source": lambda path: ImageFile(path).grid(),
+    "channel": lambda path: Channel(path, 0).grid(),
+    "report": read_labels,
+    "scores": lambda path: score_case(Job("a", None, path, Classes({"tumor": (1,)}), "default")),
+}
+
+
+def sheared(path):
+    """Two axes at an angle of 73 degrees."""
+    affine = np.eye(4)
+    affine[0, 1] = 0.3
+    image = nibabel.Nifti1Image(np.zeros((4, 5, 6), dtype=np.int16), affine)
+    image.set_qform(None, code=0)
+    nibabel.save(image, path)
+
+
+BAD = {
+    "missing": (lambda path: None, r"Cannot read the image .*a\.nii\.gz: it is missing\."),
+    "text": (
+        lambda path: path.write_text("text", encoding="utf-8"),
+        r"Cannot read the image .*a\.nii\.gz \(Unable to determine ImageIO reader for .*\): copy or export it again\.",
+    ),
+    "sheared": (
+        sheared,
+        r"Cannot read the image .*a\.nii\.gz \(ITK only supports orthonormal direction cosines\. .*\): copy or export",
+    ),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("kind", BAD)
+def test_the_reason_is_told(tmp_path, kind, reader):
+    spoil, message = BAD[kind]
+    spoil(tmp_path / "a.nii.gz")
+    with pytest.raises(PasegError) as raised:
+        READERS[reader](tmp_path / "a.nii.gz")
+    assert re.fullmatch(rf"{message}.*", str(raised.value)), raised.value
+
+
+def test_a_file_that_is_cut_off_is_not_said_to_be_missing(tmp_path):
+    """ITK adds the operating system's last failure, whatever it was."""
+    for name in ("a.mha", "a.nrrd"):
+        write_image(np.zeros((4, 5, 6), dtype=np.int16), tmp_path / name)
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-20])
+        with pytest.raises(PasegError, match=rf"Cannot read the image .*{name} \(.+\): copy") as raised:
+            read_image(tmp_path / name)
+        assert "No such file" not in str(raised.value)
