@@ -9,6 +9,9 @@ from scipy import ndimage
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import Instance
 
+MARGIN = (1, 3)
+"""Smallest and largest distance of a background point from its face, in voxels."""
+
 MIN_VOXELS = 10
 """Connected components smaller than this are specks of the mask, not targets that anyone would click."""
 
@@ -18,13 +21,10 @@ def simulate_points(
     grid: Grid,
     class_names: dict[str, int],
     rng: np.random.Generator,
-    *,
-    margin: tuple[int, int] = (1, 3),
-    min_voxels: int = MIN_VOXELS,
 ) -> list[Instance]:
     """Seven points for every connected component of every class.
 
-    One point is the component's deepest interior voxel; six lie ``margin`` voxels outside the faces of its bounding
+    One point is the component's deepest interior voxel; six lie :data:`MARGIN` voxels outside the faces of its bounding
     box, each beside a random voxel of the component's outermost plane (clipped at the image's border). In an image of a
     single slice there are four of them.
 
@@ -33,8 +33,6 @@ def simulate_points(
         grid: the mask's grid.
         class_names: class name to label; background and ignore are left out by the caller.
         rng: the source of all randomness.
-        margin: smallest and largest distance of a background point from its face, in voxels.
-        min_voxels: smaller components are skipped, unless a class has no other.
 
     Returns:
         One :class:`Instance` per component, classes in the order of their labels.
@@ -45,9 +43,9 @@ def simulate_points(
         components, count = ndimage.label(mask == label, structure=neighbours)
         sizes = np.bincount(components.ravel(), minlength=count + 1)[1:]
         for index, box in enumerate(ndimage.find_objects(components), start=1):
-            if sizes[index - 1] < min(min_voxels, sizes.max()):
+            if sizes[index - 1] < min(MIN_VOXELS, sizes.max()):
                 continue
-            foreground, background = _click(components[box] == index, box, grid, rng, margin)
+            foreground, background = _click(components[box] == index, box, grid, rng)
             instances.append(Instance(name, grid.to_world(foreground), grid.to_world(background)))
     return instances
 
@@ -57,7 +55,6 @@ def _click(
     box: tuple[slice, slice, slice],
     grid: Grid,
     rng: np.random.Generator,
-    margin: tuple[int, int],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     start = np.array([side.start for side in box])
     axes = np.flatnonzero(np.asarray(grid.shape) > 1)
@@ -69,6 +66,6 @@ def _click(
         for plane, sign in ((0, -1), (component.shape[axis] - 1, 1)):
             candidates = np.argwhere(np.take(component, [plane], axis=axis))
             voxel = start + rng.choice(candidates)
-            voxel[axis] = start[axis] + plane + sign * rng.integers(margin[0], margin[1] + 1)
+            voxel[axis] = start[axis] + plane + sign * rng.integers(MARGIN[0], MARGIN[1] + 1)
             background.append(np.clip(voxel, 0, np.asarray(grid.shape) - 1))
     return (start + deepest)[None], np.stack(background)

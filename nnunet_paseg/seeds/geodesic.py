@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.seeds.plane_sweeps import cheapest_paths
+from nnunet_paseg.seeds.plane_sweeps import shortest_paths
 
 BACKENDS = ("torch", "geodistk")
 
@@ -63,13 +63,13 @@ def geodesic_distance(
     spacing = [float(size) for size in spacing_mm]
     if backend == "geodistk":
         return _raster_scans(channels, marked, spacing, float(weight), iterations)
-    distance = cheapest_paths(
+    distance = shortest_paths(
         torch.from_numpy(channels).to(device), torch.from_numpy(marked).to(device), spacing_mm=spacing, weight=weight
     )
     return distance.cpu().numpy()
 
 
-def cheapest_path(distance: npt.NDArray[np.floating], end: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+def shortest_path(distance: npt.NDArray[np.floating], end: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     """Voxels from ``end`` to a seed, always on to the neighbour of the smallest distance.
 
     Args:

@@ -11,7 +11,7 @@ import torch
 EPSILON = 1e-5
 
 
-def cheapest_paths(
+def shortest_paths(
     image: torch.Tensor, seeds: torch.Tensor, *, spacing_mm: Sequence[float], weight: float
 ) -> torch.Tensor:
     """Cost of the cheapest path from every voxel to a seed, see `nnunet_paseg.seeds.geodesic.geodesic_distance`.

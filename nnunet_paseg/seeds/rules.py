@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.seeds.geodesic import cheapest_path, geodesic_distance
+from nnunet_paseg.seeds.geodesic import geodesic_distance, shortest_path
 from nnunet_paseg.seeds.likely_volume import likely_volume
 
 Rule = Literal["adaptive", "paper"]
@@ -116,7 +116,7 @@ def box_seeds(
     distance = geodesic_distance(contrast, marked, spacing_mm=edges, weight=weight, backend=backend)
     sources = marked.copy()
     for extreme in extremes:
-        path = cheapest_path(distance, extreme)[::-1]
+        path = shortest_path(distance, extreme)[::-1]
         sources[tuple(path[: max(1, round(TRUSTED_PATH * len(path)))].T)] = True
     distance = geodesic_distance(contrast, sources, spacing_mm=edges, weight=weight, backend=backend)
     straight = ndimage.distance_transform_edt(~sources, sampling=[2 * edge for edge in edges])
