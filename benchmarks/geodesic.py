@@ -1,9 +1,9 @@
 """Geodesic distance: exact plane sweeps (this package) against GeodisTK's raster scans, side by side on the CPU.
 
-GeodisTK runs in an interpreter of its own, since it needs numpy < 2; both use one thread, and the time is the
-processor's. A repeat times each of them once, one after the other, so that they share the machine's moods; the fastest
-repeat counts. Only the ratios mean anything on another machine. The volume is a smooth random texture with a scanner's
-amplitude, one seed in the centre, 1 mm voxels, weight 0.5.
+GeodisTK runs in an interpreter of its own, since it needs numpy < 2. Both use one thread, and CPU time is measured.
+Each repeat times both, one after the other, so that changes of the machine's load affect both. The fastest repeat
+counts. Only the ratios are comparable between machines. The volume is a smooth random texture with the amplitude of a
+scanner, one seed in the centre, a spacing of 1 mm, weight 0.5.
 
 Examples:
     python benchmarks/geodesic.py --sizes 32 64
@@ -32,7 +32,7 @@ ITERATIONS = (4, 8, 16)
 SPACING_MM = (1.0, 1.0, 1.0)
 WEIGHT = 0.5
 MISSING = (
-    "GeodisTK was not timed: give --geodistk-python the interpreter of an environment that has it. To make one: "
+    "GeodisTK was not timed: set --geodistk-python to an interpreter that can import it. To install it: "
     'pip install "numpy<2" setuptools wheel; pip install --no-build-isolation GeodisTK'
 )
 
@@ -40,6 +40,7 @@ Distances = npt.NDArray[np.float32]
 
 
 def main() -> None:
+    """Print the table, and write it to a file if asked to."""
     arguments = parse_arguments()
     torch.set_num_threads(1)
     lines = ["# Geodesic distance: plane sweeps to convergence against GeodisTK's raster scans", "", *machine(), ""]
@@ -53,9 +54,7 @@ def main() -> None:
         lines.append(row(size, arguments.repeats, arguments.geodistk_python))
         print(lines[-1], flush=True)
     if arguments.geodistk_python:
-        note = (
-            "Errors: against ours, in per cent of the largest distance in the volume. A ratio above 1: ours is faster."
-        )
+        note = "Errors against ours are in per cent of the largest distance. A ratio above 1 means that ours is faster."
         print(f"\n{note}")
         lines += ["", note]
     if arguments.output:
@@ -64,6 +63,7 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[32, 48, 64, 100, 128], help="edges of the cubes")
     parser.add_argument("--repeats", type=int, default=3)
@@ -73,7 +73,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def machine() -> list[str]:
-    """The command and what it ran on."""
+    """Return the command and the machine that it ran on."""
     command = shlex.join(["python", "benchmarks/geodesic.py", *sys.argv[1:]])
     return [
         f"`{command}`",
@@ -83,7 +83,7 @@ def machine() -> list[str]:
 
 
 def row(size: int, repeats: int, geodistk_python: str | None) -> str:
-    """One line of the table."""
+    """Measure one size, and return its row of the table."""
     image = gaussian_filter(np.random.default_rng(0).standard_normal((size,) * 3), 2)
     image = (400 + 150 * image / image.std()).astype(np.float32)
     seeds = np.zeros(image.shape, dtype=bool)
@@ -109,7 +109,7 @@ def row(size: int, repeats: int, geodistk_python: str | None) -> str:
 
 
 def run_geodistk(python: str, image: Distances, seeds: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[Any]]:
-    """Distances and seconds of GeodisTK for each number of iterations."""
+    """Run GeodisTK, and return its distances and seconds for each number of iterations."""
     with tempfile.TemporaryDirectory() as folder:
         volume, result = Path(folder, "volume.npz"), Path(folder, "result.npz")
         np.savez(volume, image=image, seeds=seeds.astype(np.uint8), spacing_mm=SPACING_MM, weight=WEIGHT)

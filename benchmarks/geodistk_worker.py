@@ -1,4 +1,4 @@
-"""Time GeodisTK on one volume, in an interpreter that has it; started by benchmarks/geodesic.py.
+"""Time GeodisTK on one volume; started by benchmarks/geodesic.py in an interpreter that can import GeodisTK.
 
 Usage: python geodistk_worker.py VOLUME.npz RESULT.npz ITERATIONS...
 """
@@ -12,6 +12,7 @@ import numpy as np
 
 
 def main(volume: str, result: str, *iterations: str) -> None:
+    """Read the volume, and write distances and seconds for each number of iterations."""
     with np.load(volume) as stored:
         image, seeds, spacing, weight = stored["image"], stored["seeds"], stored["spacing_mm"], float(stored["weight"])
     arrays: dict[str, Any] = {}

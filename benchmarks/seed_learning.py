@@ -1,13 +1,13 @@
-"""What can be learned from seeds: a voxel classifier instead of a network, in minutes instead of hours.
+"""Segmentation learned from seeds by a voxel classifier instead of a network, in minutes instead of hours.
 
-Seeds that are right more often need not train better networks: what is wrong at random averages out over the cases, and
-what is wrong in the same way in every case is learned. Gradient-boosted trees on intensities at several scales and on
-the position show both. They learn from the seeds of two thirds of the cases and segment the others. They see no
-context, so that they say something only where dense masks teach them much: on tightly cropped, uniform hippocampi.
+Seeds with a higher precision need not train better networks: random errors average out over the cases, systematic
+errors are learned. Gradient-boosted trees on intensities at several scales and on the position show both effects. They
+learn from the seeds of two thirds of the cases and segment the other cases. They use no context, so that the results
+are meaningful only where dense masks give a high Dice: on tightly cropped, uniform hippocampi.
 
 Example:
     python -m benchmarks.seed_learning DATA
-DATA holds the dense nnU-Net raw dataset Dataset004_Hippocampus; its two classes are merged.
+DATA contains the dense nnU-Net raw dataset Dataset004_Hippocampus; its two classes are merged.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ RULES = {
 }
 
 SCALES = (1, 2, 3, 5)
-"""Widths in voxels of the blurred images that the classifier sees beside the image itself."""
+"""Widths in voxels of the blurred images that the classifier uses in addition to the image."""
 
 SAMPLES = 5000
-"""Labelled voxels of a case that it learns from."""
+"""Number of labelled voxels per case in the training of the classifier."""
 
 SMOOTHING = 0.7
-"""Width in voxels by which its probabilities are blurred: neighbours are one target."""
+"""Width in voxels by which the probabilities are blurred, since neighbouring voxels belong together."""
 
 Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A case: what the classifier sees (voxels, features), its mask, and label maps of it by rule (0, 1, 2 open)."""
+    """A case: features, mask, and label maps by rule (0, 1, and 2 for unlabelled)."""
 
     features: npt.NDArray[np.float32]
     mask: Mask
@@ -64,7 +64,7 @@ class Case:
 
 
 def read_case(image_file: Path, mask_file: Path) -> Case:
-    """The case with every rule's seeds of simulated points, and its mask as the labels of ``dense masks``."""
+    """Read a case, with the seeds of every rule for simulated points, and its mask as ``dense masks``."""
     image, mask, grid = read_array(image_file).astype(np.float32), read_array(mask_file) > 0, Grid.from_file(image_file)
     names = {"target": 1}
     points = simulate_points(mask.astype(np.uint8), grid, names, np.random.default_rng(0))
@@ -77,7 +77,7 @@ def read_case(image_file: Path, mask_file: Path) -> Case:
 
 
 def features_of(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(z, y, x, features): z-scored intensity, blurred ones, the edges, and the position in the image."""
+    """Return the features (z, y, x, features): z-scored intensity, blurred ones, gradient magnitude and position."""
     scored = (image - image.mean()) / image.std()
     blurred = [ndimage.gaussian_filter(scored, scale) for scale in SCALES]
     places = np.meshgrid(*[np.linspace(0, 1, size) for size in image.shape], indexing="ij")
@@ -85,7 +85,7 @@ def features_of(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def learn(cases: list[Case], rule: str) -> HistGradientBoostingClassifier:
-    """A classifier of the labelled voxels of all cases."""
+    """Train a classifier on the labelled voxels of all cases."""
     generator, features, labels = np.random.default_rng(0), [], []
     for case in cases:
         known = np.flatnonzero(case.labels[rule] < 2)
@@ -99,7 +99,7 @@ def learn(cases: list[Case], rule: str) -> HistGradientBoostingClassifier:
 
 
 def score(classifier: HistGradientBoostingClassifier, cases: list[Case]) -> tuple[float, float, float]:
-    """Mean Dice, mean volume as a part of the true one, and mean Dice with every volume cut to the true one."""
+    """Return mean Dice, mean volume ratio (predicted / reference), and mean Dice at the reference volume."""
     scores = []
     for case in cases:
         flat = case.features.reshape(-1, case.features.shape[-1])
@@ -113,7 +113,7 @@ def score(classifier: HistGradientBoostingClassifier, cases: list[Case]) -> tupl
 
 
 def main() -> None:
-    """Learn from every rule's seeds and from dense masks, and write seed_learning.md."""
+    """Learn from the seeds of every rule and from dense masks, and write seed_learning.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder of dense datasets")
     parser.add_argument("--max-cases", type=int, default=60, help="default: %(default)s")
@@ -122,13 +122,13 @@ def main() -> None:
     folder = arguments.data / DATASET
     masks = sorted((folder / "labelsTr").glob("*.nii.gz"))[: arguments.max_cases]
     if len(masks) < 3:
-        parser.error(f"{folder / 'labelsTr'} holds {len(masks)} masks: three are needed, two of them to learn from.")
+        parser.error(f"{folder / 'labelsTr'} contains {len(masks)} masks: add some, three are needed.")
     images = [folder / "imagesTr" / mask.name.replace(".nii.gz", "_0000.nii.gz") for mask in masks]
     cases = [read_case(*files) for files in tqdm(list(zip(images, masks, strict=True)), desc="seeds", unit="case")]
     training = len(cases) * 2 // 3
     lines = [
         f"Merged hippocampi: learned from {training} cases, {len(cases) - training} segmented.\n",
-        "| learned from | Dice | volume / true one | Dice at the true volume |",
+        "| training labels | Dice | volume ratio (predicted / reference) | Dice at the reference volume |",
         "|---|---|---|---|",
     ]
     for rule in tqdm(cases[0].labels, desc="learning", unit="rule"):

@@ -1,11 +1,11 @@
-"""How good the expanded seeds are, on densely labelled images: precision and recall inside the targets' boxes.
+"""Precision and recall of expanded seeds on densely annotated images, inside the boxes of the targets.
 
-Seven points are simulated on every mask, every rule expands the same points, and the masks say which seeds are right.
+Seven points are simulated on every mask, every rule expands the same points, and the seeds are compared with the masks.
 No network is involved.
 
 Example:
     python benchmarks/seeds.py DATA
-DATA holds dense nnU-Net raw datasets (imagesTr, labelsTr, dataset.json), such as Dataset004_Hippocampus.
+DATA contains dense nnU-Net raw datasets (imagesTr, labelsTr, dataset.json), such as Dataset004_Hippocampus.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ Expand = Callable[[npt.NDArray[np.floating], Voxels, Voxels, tuple[float, float,
 
 @dataclass(frozen=True)
 class Row:
-    """One target expanded by one rule; shares of the box, precision and recall against the mask.
+    """One target that is expanded by one rule: fractions of the box, precision and recall against the mask.
 
-    ``volume`` is the likely volume as a part of the true one; the paper's rule has none. The last four are counts, in
-    the first layer of voxels inside the true surface and in the first one outside: what was called foreground, and what
-    background. They say on which side of it a network will draw the line (see :func:`balance`).
+    ``volume`` is the estimated volume as a fraction of the reference volume; the paper's rule has none. The last four
+    count foreground and background seeds in the first layers of voxels inside and outside the reference surface (see
+    :func:`balance`).
     """
 
     dataset: str
@@ -65,19 +65,19 @@ class Row:
 
 
 def by_parameters(parameters: SeedParameters) -> Expand:
-    """The package's own expansion."""
+    """Return the expansion of this package."""
     return lambda image, points, ends, spacing: box_seeds(
         image, points, ends, spacing_mm=spacing, parameters=parameters
     )
 
 
 def without_extremes(image: npt.NDArray[np.floating], points: Voxels, _: Voxels, spacing: object) -> BoxSeeds:
-    """The adaptive rule for a drawn box: nothing is known of where the target touches it."""
+    """Expand by the adaptive rule for a drawn box, without extreme points."""
     return box_seeds(image, points, points[:0], spacing_mm=(1.0, 1.0, 1.0), parameters=SeedParameters())
 
 
 def without_shape(image: npt.NDArray[np.floating], points: Voxels, _: Voxels, spacing: object) -> BoxSeeds:
-    """Neither the ends nor the box's shape: normalised intensities and box edges of length 1 only."""
+    """Expand without extreme points and box shape: normalised intensities and box edges of length 1 only."""
     inside = normalised(image)
     marked = np.zeros(image.shape[1:], dtype=bool)
     marked[tuple(points.T)] = True
@@ -102,7 +102,7 @@ RULES: dict[str, Expand] = {
 
 
 def measure(dataset: str, merge: bool, image_file: Path, mask_file: Path) -> list[Row]:
-    """All rules on every target of one case."""
+    """Measure all rules on every target of one case."""
     image, mask, grid = read_array(image_file).astype(np.float32), read_array(mask_file), Grid.from_file(image_file)
     mask = (mask > 0).astype(np.uint8) if merge else mask
     names = {str(label): int(label) for label in np.unique(mask) if label}
@@ -125,7 +125,7 @@ def compare(
     grid: Grid,
     instance: VoxelInstance,
 ) -> Row:
-    """One rule on one target."""
+    """Measure one rule on one target."""
     start = np.array([side.start for side in instance.box])
     seeds = expand(image[instance.box][None], instance.foreground - start, instance.extremes - start, grid.spacing_mm)
     truth = mask[instance.box] == instance.label
@@ -150,10 +150,10 @@ def compare(
 
 
 def balance(rows: list[Row]) -> float:
-    """On which side of the true surface a network learns to end: log(fg_in fg_out / (bg_in bg_out)) over all targets.
+    """Return the balance of seeds at the reference surface: log(fg_in fg_out / (bg_in bg_out)) over all targets.
 
-    Below 0 background reaches nearer to the true surface, or beyond it more often, than foreground: targets are
-    learned too small; above 0 too large. Half a voxel is added to every count.
+    Below 0, background is nearer to the surface than foreground, or beyond it more often: networks learn targets that
+    are too small. Above 0, they learn targets that are too large. Half a voxel is added to every count.
     """
     names = ("foreground_inside", "foreground_outside", "background_inside", "background_outside")
     counts = [math.log(sum(getattr(row, name) for row in rows) + 0.5) for name in names]
@@ -161,9 +161,9 @@ def balance(rows: list[Row]) -> float:
 
 
 def table(rows: list[Row]) -> str:
-    """Markdown, a line per dataset and rule: means over the targets, smallest precision in brackets."""
+    """Return a Markdown table, one row per dataset and rule: means over the targets, smallest precision in brackets."""
     head = "dataset | rule | precision (worst target) | recall | background in the box | its precision (worst) | "
-    head += "likely volume / true one: mean, median (SD of the logarithm; range) | balance at the surface"
+    head += "volume ratio (estimated / reference): mean, median (SD of the logarithm; range) | balance at the surface"
     lines = [f"| {head} |", "|---" * 8 + "|"]
     for dataset in dict.fromkeys(row.dataset for row in rows):
         for rule in RULES:
@@ -188,10 +188,10 @@ def table(rows: list[Row]) -> str:
 
 
 def main() -> None:
-    """Measure the datasets of a folder, and write seeds.csv and seeds.md."""
+    """Measure the datasets of a folder and write seeds.csv and seeds.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder of dense datasets")
-    parser.add_argument("--max-cases", type=int, default=40, help="of a dataset (default: %(default)s)")
+    parser.add_argument("--max-cases", type=int, default=40, help="cases per dataset (default: %(default)s)")
     parser.add_argument("--num-processes", type=int, default=2, help="default: %(default)s")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results (default: %(default)s)")
     arguments = parser.parse_args()

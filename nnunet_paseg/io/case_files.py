@@ -1,4 +1,4 @@
-"""Which files of two folders belong to which case."""
+"""The files of each case: images by channel, points by name."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from nnunet_paseg.errors import PasegError
 IMAGES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 POINTS = (".mrk.json", ".fcsv", ".csv", ".tsv")
 MAP_MARKS = ("_7points", "_points")
-"""How a label map of points is called where it lies beside the images."""
+"""Endings of the name of a painted point map that is stored next to the images."""
 
 
 @dataclass(frozen=True)
 class CaseFiles:
-    """Files of one case, as far as they are there.
+    """The files of one case.
 
     Attributes:
-        identifier: the case.
-        images: one file a channel, in order.
-        points: point files, or a folder of them.
+        identifier: Case identifier.
+        images: One file per channel, in order; empty if there is none.
+        points: Point files, or a folder of them; empty if there is none.
     """
 
     identifier: str
@@ -29,38 +29,38 @@ class CaseFiles:
     points: tuple[Path, ...] = ()
 
     def point_file(self) -> Path:
-        """The one point file or folder.
+        """Return the point file or folder.
 
         Raises:
-            PasegError: there is none, or more than one.
+            PasegError: The case has none, or more than one.
         """
         if len(self.points) == 1:
             return self.points[0]
         if not self.points:
             raise PasegError(
-                f"Case {self.identifier} has no points: add a point file called after the image, e.g. "
+                f"Case {self.identifier} has no points: add a point file named after the image, e.g. "
                 f"{self.identifier}.mrk.json, or put the image elsewhere."
             )
         raise PasegError(
             f"Case {self.identifier} has {len(self.points)} point files ({', '.join(p.name for p in self.points)}): "
-            f"keep one, or put those that belong together into a folder called {self.identifier}."
+            f"keep one, or move those that belong together into a folder named {self.identifier}."
         )
 
 
 def find_case_files(images: Path, points: Path) -> list[CaseFiles]:
-    """Cases of a folder of images and a folder of points, which may be one and the same.
+    """Find the cases of a folder of images and a folder of points, which may be the same folder.
 
-    Images are called ``{case}.nii.gz``, or ``{case}_0000.nii.gz``, ``{case}_0001.nii.gz``, ... for several channels;
-    points ``{case}.mrk.json`` and the like, ``{case}_7points.nii.gz``, or a folder ``{case}`` of several files.
+    Images are named ``{case}.nii.gz``, or ``{case}_0000.nii.gz``, ``{case}_0001.nii.gz``, ... for several channels.
+    Points are named ``{case}.mrk.json`` and the like, ``{case}_7points.nii.gz``, or are in a folder ``{case}``.
 
     Raises:
-        PasegError: a folder is missing, or holds no file of its kind.
+        PasegError: A folder is missing, or contains no file of its kind.
     """
     together = images.resolve() == points.resolve()
     by_case = group_images(images, skip_maps=together)
     of_points = files_in(points)
     if not by_case:
-        raise PasegError(f"{images} holds no image: expected {{case}}.nii.gz (or {', '.join(IMAGES[1:])}).")
+        raise PasegError(f"{images} contains no image: expected {{case}}.nii.gz (or {', '.join(IMAGES[1:])}).")
     marked: dict[str, list[Path]] = {}
     for path in of_points:
         identifier = _case_of_points(path, is_map_marked=together)
@@ -68,17 +68,17 @@ def find_case_files(images: Path, points: Path) -> list[CaseFiles]:
             marked.setdefault(identifier, []).append(path)
     if not marked:
         raise PasegError(
-            f"{points} holds no points: expected {{case}} with one of {', '.join(POINTS)}, or "
+            f"{points} contains no points: expected {{case}} with one of {', '.join(POINTS)}, or "
             f"{{case}}{MAP_MARKS[0]}.nii.gz, or a folder {{case}} of such files."
         )
     return [CaseFiles(case, by_case.get(case, ()), tuple(marked.get(case, ()))) for case in sorted({*by_case, *marked})]
 
 
 def files_in(folder: Path) -> list[Path]:
-    """What a folder holds, in the order of the names.
+    """Return the entries of a folder, sorted by name.
 
     Raises:
-        PasegError: the folder is missing.
+        PasegError: The folder is missing.
     """
     if not folder.is_dir():
         raise PasegError(f"{folder}: no such folder")
@@ -86,14 +86,14 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def group_images(folder: Path, *, skip_maps: bool = False) -> dict[str, tuple[Path, ...]]:
-    """Image files of a folder by case, one a channel.
+    """Return the image files of a folder by case, one per channel.
 
     Args:
-        folder: where the images are.
-        skip_maps: leave out label maps of points.
+        folder: Folder of images.
+        skip_maps: Skip painted point maps.
 
     Raises:
-        PasegError: the folder is missing.
+        PasegError: The folder is missing.
     """
     stems = {path: _without(path, IMAGES) for path in files_in(folder) if _is_file(path, IMAGES)}
     if skip_maps:
@@ -101,7 +101,7 @@ def group_images(folder: Path, *, skip_maps: bool = False) -> dict[str, tuple[Pa
     names = set(stems.values())
     found: dict[str, list[Path]] = {}
     for path, stem in stems.items():
-        # Four digits are a channel only beside channel 0000: "patient_2021" is a patient.
+        # Four digits are a channel only if channel 0000 exists: "patient_2021" is a patient.
         match = re.fullmatch(r"(.+)_\d{4}", stem)
         is_channel = match is not None and f"{match[1]}_0000" in names
         found.setdefault(match[1] if match and is_channel else stem, []).append(path)
@@ -109,10 +109,10 @@ def group_images(folder: Path, *, skip_maps: bool = False) -> dict[str, tuple[Pa
 
 
 def label_maps(folder: Path) -> dict[str, Path]:
-    """The one label map of every case, ``{case}.nii.gz`` and the like.
+    """Return the label map of every case, ``{case}.nii.gz`` and the like.
 
     Raises:
-        PasegError: the folder is missing, or a case is there twice.
+        PasegError: The folder is missing, or two files are of the same case.
     """
     cases: dict[str, Path] = {}
     for path in files_in(folder):
@@ -120,7 +120,9 @@ def label_maps(folder: Path) -> dict[str, Path]:
             continue
         case = _without(path, IMAGES)
         if case in cases:
-            raise PasegError(f"{folder}: case {case} is there twice, as {cases[case].name} and {path.name}")
+            raise PasegError(
+                f"{folder}: case {case} is there twice, as {cases[case].name} and {path.name}: remove one."
+            )
         cases[case] = path
     return cases
 

@@ -56,24 +56,24 @@ def _flush_entry(path: Path) -> None:
 
 
 def check_output(path: Path, suffixes: Sequence[str] = ()) -> None:
-    """Refuse, before any work, the name of a file that could not be written in the end.
+    """Raise PasegError if a file could not be written under this name, before any work is done.
 
     Args:
-        path: the file to be.
-        suffixes: that it may have, in lower case; any when empty.
+        path: Output file.
+        suffixes: Allowed suffixes in lower case; empty allows all.
 
     Raises:
-        PasegError: its folder does not exist, it is a folder itself, or it has another suffix.
+        PasegError: Its folder does not exist, it is a folder itself, or it has a different suffix.
     """
     if not path.resolve().parent.is_dir():
-        raise PasegError(f"{path}: the folder {path.resolve().parent} does not exist; make it first.")
+        raise PasegError(f"{path}: the folder {path.resolve().parent} does not exist: create it first.")
     if path.is_dir():
         raise PasegError(f"{path} is a folder: name a file in it.")
     if suffixes and path.suffix.lower() not in suffixes:
-        raise PasegError(f"{path}: cannot be written as '{path.suffix}': call it one of {', '.join(suffixes)}.")
+        raise PasegError(f"{path}: cannot be written as '{path.suffix}': use one of {', '.join(suffixes)}.")
 
 
 def write_json(content: Any, path: Path) -> None:
-    """Write ``content`` as indented JSON, whole or not at all."""
+    """Write ``content`` as indented JSON, atomically."""
     with atomic_output(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The voxel grid of an image: the only place where world millimetres and voxel indices meet."""
+"""The voxel grid of an image, where world millimetres and voxel indices are converted."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Grid:
-    """The voxel grid of an image: the only place where world millimetres and voxel indices meet.
+    """The voxel grid of an image.
 
     Attributes:
-        shape: (z, y, x) number of voxels.
-        spacing_mm: (z, y, x) voxel size.
-        origin: (x, y, z) world LPS millimetres of the first voxel's centre.
-        direction: nine direction cosines, row by row, as SimpleITK gives them.
+        shape: Number of voxels (z, y, x).
+        spacing_mm: Spacing (z, y, x).
+        origin: Centre of the first voxel (x, y, z), world LPS millimetres.
+        direction: Nine direction cosines, row by row, as in SimpleITK.
     """
 
     shape: tuple[int, int, int]
@@ -34,7 +34,7 @@ class Grid:
 
     @classmethod
     def from_image(cls, image: sitk.Image | sitk.ImageFileReader) -> Grid:
-        """Grid of a SimpleITK image, or of a reader that has read a file's header."""
+        """Return the grid of a SimpleITK image, or of a reader that has read the header of a file."""
         size, spacing = image.GetSize(), image.GetSpacing()
         if len(size) != 3:
             raise PasegError(
@@ -47,7 +47,7 @@ class Grid:
         )
         if values != 1:
             raise PasegError(
-                f"Expected one value a voxel, got {values}: save each channel as a file of its "
+                f"Expected one value per voxel, got {values}: save each channel as a file of its "
                 "own ({case}_0000.nii.gz, {case}_0001.nii.gz, ...)."
             )
         return cls(
@@ -59,10 +59,10 @@ class Grid:
 
     @classmethod
     def from_file(cls, path: Path) -> Grid:
-        """Grid of an image file; only the header is read.
+        """Return the grid of an image file, from its header alone.
 
         Raises:
-            PasegError: the file is missing, no image, or not a single 3D volume.
+            PasegError: The file is missing, no image, or not a single 3D volume.
         """
         header = read_header(path)
         try:
@@ -74,22 +74,22 @@ class Grid:
         return np.asarray(self.direction, dtype=np.float64).reshape(3, 3) * np.asarray(self.spacing_mm[::-1])
 
     def to_world(self, voxels: npt.ArrayLike) -> FloatArray:
-        """(n, 3) voxel indices (z, y, x) to world LPS millimetres (x, y, z)."""
+        """Convert (n, 3) voxel indices (z, y, x) to world LPS millimetres (x, y, z)."""
         xyz = np.asarray(voxels, dtype=np.float64).reshape(-1, 3)[:, ::-1]
         return xyz @ self._index_to_world().T + np.asarray(self.origin)
 
     def to_indices(self, points: npt.ArrayLike) -> FloatArray:
-        """(n, 3) world LPS millimetres (x, y, z) to continuous indices (z, y, x), whole numbers at voxel centres."""
+        """Convert (n, 3) world LPS millimetres (x, y, z) to continuous indices (z, y, x), integers at voxel centres."""
         offset = np.asarray(points, dtype=np.float64).reshape(-1, 3) - np.asarray(self.origin)
         xyz = np.linalg.solve(self._index_to_world(), offset.T).T
         return np.asarray(xyz[:, ::-1])
 
     def to_voxels(self, points: npt.ArrayLike) -> IntArray:
-        """(n, 3) world LPS millimetres (x, y, z) to the nearest voxel's index (z, y, x); may lie outside the grid."""
+        """Convert (n, 3) world LPS millimetres (x, y, z) to nearest voxel indices (z, y, x), also outside the grid."""
         return np.rint(self.to_indices(points)).astype(np.int64)
 
     def same_as(self, other: Grid, *, tolerance_mm: float = 1e-2) -> bool:
-        """Whether both grids have the same voxels: equal shape, and corners that agree to ``tolerance_mm``."""
+        """Return True if both grids have the same shape and corners that agree within ``tolerance_mm``."""
         if self.shape != other.shape:
             return False
         corners = np.stack(np.meshgrid(*[(0, n - 1) for n in self.shape], indexing="ij"), -1).reshape(-1, 3)

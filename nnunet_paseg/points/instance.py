@@ -1,4 +1,4 @@
-"""The points of every instance of a case, in world millimetres, and what makes them valid on an image's grid."""
+"""Targets: their points in world millimetres, and their boxes on the grid of an image."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from nnunet_paseg.points.grid import FloatArray, Grid, IntArray
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """One target: where an annotator clicked inside it and just outside the six faces of its bounding box.
+    """One target: clicks inside it and just outside the six faces of its bounding box.
 
     Attributes:
-        class_name: the class in the dataset's label table, e.g. ``"tumor"``.
-        foreground: (n, 3) points inside the target, world LPS millimetres (x, y, z).
-        background: (m, 3) points outside the target, world LPS millimetres (x, y, z).
+        class_name: Class in the dataset's label table, e.g. ``"tumor"``.
+        foreground: Points (n, 3) inside the target, world LPS millimetres (x, y, z).
+        background: Points (m, 3) outside the target, world LPS millimetres (x, y, z).
     """
 
     class_name: str
@@ -34,15 +34,15 @@ class Instance:
 
 @dataclass(frozen=True, eq=False)
 class VoxelInstance:
-    """An :class:`Instance` on an image's grid.
+    """An :class:`Instance` on the grid of an image.
 
     Attributes:
-        label: integer label of the class.
-        foreground: (n, 3) voxel indices (z, y, x) inside the target.
-        box: slices (z, y, x) of the voxels that may belong to the target; all others are certain background.
-        background: (m, 3) voxel indices (z, y, x) in the box that the annotator marked as outside the target.
-        extremes: (k, 3) voxel indices (z, y, x) in the box, beside the points that were clicked just outside its faces:
-            about where the target ends.
+        label: Integer label of the class.
+        foreground: Voxel indices (n, 3), (z, y, x), inside the target.
+        box: Slices (z, y, x) of the voxels that may belong to the target; all others are background.
+        background: Voxel indices (m, 3), (z, y, x), of the background points inside the box.
+        extremes: Voxel indices (k, 3), (z, y, x), of the target's estimated extreme points, next to the points that
+            were clicked just outside the faces of the box.
     """
 
     label: int
@@ -53,15 +53,15 @@ class VoxelInstance:
 
 
 def place_on_grid(instance: Instance, grid: Grid, labels: dict[str, int]) -> VoxelInstance:
-    """Turn an instance's points into voxel indices and the box of voxels that may belong to it.
+    """Convert the points of an instance to voxel indices and to the box of voxels that may belong to it.
 
-    The planes through the outermost points are background, since those points lie just outside the target. The one
-    exception is the image's own border: a target that touches it leaves no plane outside. Further background points
+    The planes through the outermost points are background, since those points are just outside the target. The only
+    exception is the border of the image: a target that touches it leaves no plane outside. Further background points
     between the outermost ones are background voxels inside the box.
 
     Raises:
-        PasegError: an unknown class, no foreground point, a point outside the image, background points that do not
-            span a box, a foreground point outside that box, or one voxel that is marked as both.
+        PasegError: The class is unknown, there is no foreground point, a point is outside the image, the background
+            points span no box, a foreground point is outside the box, or a voxel is marked as both.
     """
     who = f"instance of class '{instance.class_name}'"
     if instance.class_name not in labels:
@@ -91,13 +91,13 @@ def place_on_grid(instance: Instance, grid: Grid, labels: dict[str, int]) -> Vox
         )
     box = tuple(slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True))
     background = voxels[len(foreground) :]
-    # A point beside one face was clicked next to the target's end there; in an edge or corner it only spans the box.
+    # A point in front of one face is next to an extreme point; on an edge or in a corner it only spans the box.
     # An image of a single slice has no face above or below a target.
     axes = shape > 1
-    beside_face = ((background == low) | (background == high))[:, axes].sum(axis=1) == 1
-    # Clicks lie a voxel or a few outside: one voxel further in than the box, but where the image itself ends.
-    ends = np.clip(background[beside_face], first + (first > low), last - (last < high)).clip(first, last)
-    # Only what lies strictly between the outermost points: a point on the image's border may have been moved there.
+    at_face = ((background == low) | (background == high))[:, axes].sum(axis=1) == 1
+    # Clicks are a few voxels outside: one voxel further in than the box, except at the border of the image.
+    extremes = np.clip(background[at_face], first + (first > low), last - (last < high)).clip(first, last)
+    # Only voxels strictly between the outermost points: a point on the image's border may have been moved there.
     background = background[((background > low) & (background < high))[:, axes].all(axis=1)]
     both = (foreground[:, None] == background[None]).all(axis=2).any(axis=1)
     if both.any():
@@ -105,4 +105,4 @@ def place_on_grid(instance: Instance, grid: Grid, labels: dict[str, int]) -> Vox
             f"A foreground and a background point of an {who} are the same voxel {foreground[both][0].tolist()} "
             "(z, y, x): delete one of them."
         )
-    return VoxelInstance(labels[instance.class_name], foreground, (box[0], box[1], box[2]), background, ends)
+    return VoxelInstance(labels[instance.class_name], foreground, (box[0], box[1], box[2]), background, extremes)

@@ -1,4 +1,4 @@
-"""Seven points per instance from a dense mask, as an annotator would click them: for studies, tests, the demo."""
+"""Simulated clicks: seven points per target of a dense mask, for studies, tests and the demo."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MARGIN = (1, 3)
 """Smallest and largest distance of a background point from its face, in voxels."""
 
 MIN_VOXELS = 10
-"""Connected components smaller than this are specks of the mask, not targets that anyone would click."""
+"""Smallest connected component, in voxels, that an annotator would click; smaller ones are specks of the mask."""
 
 
 def simulate_points(
@@ -22,17 +22,18 @@ def simulate_points(
     class_names: dict[str, int],
     rng: np.random.Generator,
 ) -> list[Instance]:
-    """Seven points for every connected component of every class.
+    """Simulate seven points for every connected component of every class.
 
-    One point is the component's deepest interior voxel; six lie :data:`MARGIN` voxels outside the faces of its bounding
-    box, each beside a random voxel of the component's outermost plane (clipped at the image's border). In an image of a
-    single slice there are four of them.
+    One point is the component's deepest interior voxel. Six points are :data:`MARGIN` voxels outside the faces of its
+    bounding box, each in front of a random voxel of the component's outermost plane, clipped at the border of the
+    image. In an image of a single slice there are four of them. Components below :data:`MIN_VOXELS` are skipped,
+    unless a class has no larger one.
 
     Args:
-        mask: (z, y, x) dense label map.
-        grid: the mask's grid.
-        class_names: class name to label; background and ignore are left out by the caller.
-        rng: the source of all randomness.
+        mask: Dense label map (z, y, x).
+        grid: Grid of the mask.
+        class_names: Label by class name, without background and ignore.
+        rng: Random number generator.
 
     Returns:
         One :class:`Instance` per component, classes in the order of their labels.

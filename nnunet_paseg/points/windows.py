@@ -1,4 +1,4 @@
-"""Windows: boxes of voxels cut out of a volume, and what remains true of its grid."""
+"""Windows: boxes of voxels that are cut out of a volume, and their grids."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Window = tuple[slice, slice, slice]
 
 
 def around(mask: npt.NDArray[Any], size: Sequence[int] | None, *, margin: int = 0) -> Window:
-    """A window around the bounding box of a mask's non-zero voxels.
+    """Return a window around the bounding box of a mask's non-zero voxels.
 
     Args:
-        mask: (z, y, x).
-        size: (z, y, x) voxels of the window; it is centred on the bounding box, moved into the volume where it would
-            stick out, and as large as the volume where that is smaller. None takes the bounding box itself.
-        margin: voxels to add on all sides of the bounding box, as far as the volume reaches.
+        mask: Mask (z, y, x).
+        size: Size (z, y, x) of the window in voxels. The window is centred on the bounding box, moved into the volume
+            where it would leave it, and at most as large as the volume. None takes the bounding box itself.
+        margin: Number of voxels to add on all sides of the bounding box, within the volume.
 
     Raises:
-        PasegError: the mask is empty.
+        PasegError: The mask is empty.
     """
     if not mask.any():
         raise PasegError("The mask is empty, so there is nothing to crop around: convert whole images.")
@@ -45,7 +45,7 @@ def around(mask: npt.NDArray[Any], size: Sequence[int] | None, *, margin: int = 
 
 
 def bounding_window(instances: Sequence[VoxelInstance]) -> Window | None:
-    """The window that holds the boxes of all instances; None if there are none."""
+    """Return the smallest window that contains the boxes of all instances, or None without instances."""
     if not instances:
         return None
     sides = [
@@ -56,7 +56,7 @@ def bounding_window(instances: Sequence[VoxelInstance]) -> Window | None:
 
 
 def crop_grid(grid: Grid, window: Window) -> Grid:
-    """The grid of a window."""
+    """Return the grid of a window."""
     return replace(
         grid,
         shape=(
@@ -69,6 +69,6 @@ def crop_grid(grid: Grid, window: Window) -> Grid:
 
 
 def crop_image(image: sitk.Image, window: Window) -> sitk.Image:
-    """The part of an image in a window; every voxel stays where it is in the world."""
+    """Return the part of an image in a window; its voxels keep their world coordinates."""
     z, y, x = window
     return image[x.start : x.stop, y.start : y.stop, z.start : z.stop]

@@ -1,4 +1,4 @@
-"""From an image and its points to a label map: 0 background, 1..K classes, K+1 ignore."""
+"""Expansion of points to a label map: 0 background, 1..K classes, K+1 ignore."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ def expand_points(
     num_classes: int,
     parameters: SeedParameters | None = None,
 ) -> npt.NDArray[np.uint8]:
-    """Label map of a case from its instances: the union of their seeds, boxes and certain background.
+    """Expand the points of a case to a label map: the union of the seeds and background of all instances.
 
-    A voxel that two classes claim goes to the one with the smaller relative distance.
+    A voxel that two classes claim gets the class with the smaller relative distance.
 
     Args:
-        image: (c, z, y, x) intensities.
-        instances: points on this image's grid; none at all means a case without any target.
-        spacing_mm: (z, y, x) voxel size.
-        num_classes: K, the number of foreground classes.
-        parameters: how to expand; the defaults when None.
+        image: Intensities (c, z, y, x).
+        instances: Points on the grid of the image; empty for a case without targets.
+        spacing_mm: Spacing (z, y, x).
+        num_classes: Number K of foreground classes.
+        parameters: Parameters of the expansion; None for the defaults.
 
     Returns:
-        (z, y, x) label map: 0 where no target can be (outside every box, at background points and, with the adaptive
+        Label map (z, y, x): 0 where no target can be (outside every box, at background points and, with the adaptive
         rule, far from the foreground points), 1..K in seeds, K+1 (ignore) elsewhere.
 
     Raises:
-        PasegError: an image that is not finite inside a box.
+        PasegError: The image is not finite inside a box.
     """
     parameters = parameters or SeedParameters()
     ignore = num_classes + 1
@@ -45,7 +45,7 @@ def expand_points(
     for instance in instances:
         inside = image[:, instance.box[0], instance.box[1], instance.box[2]]
         if not np.isfinite(inside).all():
-            raise PasegError("The image holds NaN or infinite values inside a box of points: repair the image.")
+            raise PasegError("The image contains NaN or infinite values inside a box of points: repair the image.")
         start = np.array([side.start for side in instance.box])
         seeds = box_seeds(
             inside,
@@ -55,7 +55,7 @@ def expand_points(
             parameters=parameters,
         )
         box_labels, box_nearest = labels[instance.box], nearest[instance.box]
-        # What is outside this target stays background, unless another target's box leaves it open.
+        # Background of this target stays background, unless it is unlabelled in another target's box.
         outside = seeds.background.copy()
         outside[tuple((instance.background - start).T)] = True
         box_labels[(box_labels == 0) & ~outside] = ignore

@@ -1,4 +1,4 @@
-"""Geodesic distance transform: the cheapest path to a seed on the 26-neighbour voxel grid, exact at convergence."""
+"""Geodesic distance transform: shortest paths to a seed on the 26-neighbour voxel grid, exact at convergence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def geodesic_distance(
     iterations: int = 4,
     device: str | torch.device = "cpu",
 ) -> npt.NDArray[np.float32]:
-    """Distance of every voxel to the nearest seed, along the cheapest path through the image.
+    """Return the distance of every voxel to the nearest seed, along the shortest path through the image.
 
     A step from voxel p to one of its 26 neighbours q costs
 
@@ -35,19 +35,19 @@ def geodesic_distance(
     along it, each times the length of its step. With several channels |I(p) - I(q)| is the Euclidean norm over them.
 
     Args:
-        image: ``(z, y, x)`` or ``(c, z, y, x)``, finite. A 2D image has one axis of length 1.
-        seeds: ``(z, y, x)``, bool, true where the distance is 0; at least one voxel.
-        spacing_mm: voxel size along z, y and x.
-        weight: share of the intensities, w in [0, 1].
+        image: Intensities ``(z, y, x)`` or ``(c, z, y, x)``, finite. A 2D image has one axis of length 1.
+        seeds: Mask ``(z, y, x)``, true where the distance is 0; at least one voxel.
+        spacing_mm: Spacing (z, y, x).
+        weight: Weight w of the intensities, in [0, 1].
         backend: ``"torch"`` (exact) or ``"geodistk"`` (raster scans of the optional GeodisTK: approximate).
-        iterations: raster scans of GeodisTK, used by ``"geodistk"`` only. ``"torch"`` always runs to convergence.
-        device: where ``"torch"`` computes. It keeps the cost of every step: about 150 bytes a voxel.
+        iterations: Number of raster scans of ``"geodistk"``. ``"torch"`` always runs to convergence.
+        device: Device of ``"torch"``, which keeps the cost of every step: about 150 bytes per voxel.
 
     Returns:
         Distances ``(z, y, x)``, float32.
 
     Raises:
-        PasegError: no seed, shapes that do not match, a value out of range, or GeodisTK asked for and not installed.
+        PasegError: There is no seed, shapes differ, a value is out of range, or GeodisTK is not installed.
 
     Example:
         >>> image = np.zeros((1, 1, 4))
@@ -70,14 +70,14 @@ def geodesic_distance(
 
 
 def shortest_path(distance: npt.NDArray[np.floating], end: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    """Voxels from ``end`` to a seed, always on to the neighbour of the smallest distance.
+    """Return the shortest path from ``end`` to a seed, by steps to the neighbour of the smallest distance.
 
     Args:
-        distance: (z, y, x) of :func:`geodesic_distance`.
-        end: (3,) voxel index (z, y, x).
+        distance: Result (z, y, x) of :func:`geodesic_distance`.
+        end: Voxel index (z, y, x).
 
     Returns:
-        (n, 3) voxel indices, ``end`` first and the seed last.
+        Voxel indices (n, 3), ``end`` first and the seed last.
     """
     path, current = [np.asarray(end, dtype=np.int64)], float(distance[tuple(end)])
     while current > 0:
@@ -95,7 +95,7 @@ def shortest_path(distance: npt.NDArray[np.floating], end: npt.NDArray[np.intege
 def _checked(
     image: npt.NDArray[Any], seeds: npt.NDArray[np.bool_], spacing_mm: Sequence[float], weight: float
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Own contiguous copies, image ``(c, z, y, x)`` in float32 and seeds, once every input has been found usable."""
+    """Check every input, and return contiguous copies: image ``(c, z, y, x)`` in float32, and seeds."""
     image, marked = np.asarray(image), np.array(seeds, dtype=bool, order="C")
     if image.ndim not in (3, 4):
         raise PasegError(f"The image must be (z, y, x) or (c, z, y, x), got shape {image.shape}.")
@@ -105,7 +105,7 @@ def _checked(
             f"Image and seeds must cover the same voxels, got image {image.shape} and seeds {marked.shape}."
         )
     if not marked.any():
-        raise PasegError("There is no seed: mark at least one voxel as true, the distance is measured from it.")
+        raise PasegError("There is no seed: mark at least one voxel as true.")
     if not 0.0 <= weight <= 1.0:
         raise PasegError(f"The weight must lie in [0, 1], got {weight}.")
     if np.shape(spacing_mm) != (3,) or not all(np.isfinite(size) and size > 0 for size in spacing_mm):
@@ -113,7 +113,7 @@ def _checked(
     with np.errstate(over="ignore"):
         channels = channels.astype(np.float32, order="C")
     if not np.isfinite(channels).all():
-        raise PasegError("The image holds NaN or infinite values (as float32): replace them, e.g. by its minimum.")
+        raise PasegError("The image contains NaN or infinite values (as float32): replace them, e.g. by its minimum.")
     return channels, marked
 
 
@@ -124,7 +124,7 @@ def _raster_scans(
     weight: float,
     iterations: int,
 ) -> npt.NDArray[np.float32]:
-    """GeodisTK's own approximation of the same distance, ``iterations`` scans there and back over the volume."""
+    """Approximate the same distance with GeodisTK: ``iterations`` forward and backward scans of the volume."""
     if iterations < 1:
         raise PasegError(f"GeodisTK needs at least one iteration, got {iterations}.")
     try:
@@ -133,9 +133,9 @@ def _raster_scans(
         raise PasegError(
             "The backend 'geodistk' needs GeodisTK, which cannot be imported. It has no wheel; install it with "
             '`pip install "numpy<2" setuptools wheel` and then `pip install --no-build-isolation GeodisTK`, '
-            "or use the backend 'torch', which needs nothing more and is exact."
+            "or use the backend 'torch', which is exact and needs no installation."
         ) from error
-    # GeodisTK wants channels last, and reads the arrays' memory without looking at their strides.
+    # GeodisTK expects channels last, and ignores the strides of arrays.
     volume = channels[0] if len(channels) == 1 else np.ascontiguousarray(np.moveaxis(channels, 0, -1))
     distance = GeodisTK.geodesic3d_raster_scan(volume, seeds.astype(np.uint8), spacing_mm, weight, iterations)
     return np.asarray(distance, dtype=np.float32)

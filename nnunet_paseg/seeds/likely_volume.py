@@ -1,4 +1,4 @@
-"""How large a target probably is: by what the box holds, and by where the target touches it."""
+"""Estimated volume of a target: from the contrast in its box, and from its extreme points."""
 
 from __future__ import annotations
 
@@ -10,70 +10,70 @@ import numpy as np
 import numpy.typing as npt
 
 SMALLEST, LARGEST = 0.05, 0.45
-"""Of the box: what touches all six faces seldom fills less, and an ellipsoid fills 0.52 of a box without margin."""
+"""Fractions of the box: targets that touch all six faces seldom fill less, and an ellipsoid fills 0.52 of its box."""
 
 _NOISE = 2.5e-4
-"""Variance below which differences do not count, in units of the normalised image; keeps the logarithm finite."""
+"""Variance that is added in units of the normalised image; keeps the logarithm finite."""
 
 
 def likely_volume(
     image: npt.NDArray[Any], distance: npt.NDArray[np.floating], extremes: npt.NDArray[np.integer]
 ) -> float:
-    """Geometric mean of :func:`contrast_volume` and, where the ends were clicked, :func:`shape_volume`.
+    """Estimate the volume: the geometric mean of :func:`contrast_volume` and :func:`shape_volume`.
 
-    Their errors have little to do with each other: the first is misled by what else is bright in the box, the second
-    by hollow and branching shapes.
+    Their errors are nearly independent: other bright structures in the box mislead the first, hollow and branching
+    shapes the second. Without extreme points the contrast alone counts.
 
     Args:
-        image: (c, z, y, x), normalised.
-        distance: (z, y, x) from the target's foreground points.
-        extremes: (k, 3) voxel indices (z, y, x) in the box, about where the target ends; none for a drawn box.
+        image: Normalised intensities (c, z, y, x).
+        distance: Distance (z, y, x) from the target's foreground points.
+        extremes: Voxel indices (k, 3), (z, y, x), of the extreme points in the box; none for a drawn box.
 
     Returns:
-        Voxels, at least 1.
+        Number of voxels, at least 1.
     """
     contrast = contrast_volume(image, distance)
     return math.sqrt(contrast * shape_volume(extremes, distance.shape)) if len(extremes) else float(contrast)
 
 
 def shape_volume(extremes: npt.NDArray[np.integer], shape: Sequence[int]) -> float:
-    """Voxels of a target that touches the faces of its box at ``extremes``.
+    """Estimate the volume of a target that touches the faces of its box at ``extremes``.
 
-    An ellipsoid along the axes touches them in their middles and fills pi / 6 of the box; a thin or bent target on the
-    diagonal touches them near the corners and fills next to nothing. In between, with the mean distance ``d`` of the
-    extremes from the middles of their faces, in edges, this is
+    An ellipsoid along the axes touches the faces at their centres and fills pi / 6 of the box. A thin or bent target on
+    the diagonal touches them near the corners and fills almost nothing. In between, with the mean distance ``d`` of
+    the extreme points from the face centres, in edge lengths, the volume is
 
         pi / 6 * (1 - 2 d)
 
     Args:
-        extremes: (k, 3) voxel indices (z, y, x) in the box.
-        shape: of the box.
+        extremes: Voxel indices (k, 3), (z, y, x), in the box.
+        shape: Shape (z, y, x) of the box.
 
     Returns:
-        At least :data:`SMALLEST` of the box, at least 1.
+        Number of voxels, at least :data:`SMALLEST` of the box and at least 1.
     """
     places = np.abs((extremes + 0.5) / np.asarray(shape) - 0.5)
-    across = np.sort(places, axis=1)[:, :-1]  # without the axis of the face itself
+    across = np.sort(places, axis=1)[:, :-1]  # without the axis that is normal to the face
     aside = float(np.sqrt((across**2).sum(axis=1)).mean())
     return max(1.0, max(SMALLEST, math.pi / 6 * (1 - 2 * aside)) * math.prod(shape))
 
 
 def contrast_volume(image: npt.NDArray[Any], distance: npt.NDArray[np.floating]) -> int:
-    """Number of nearest voxels that differ most from all others.
+    """Return the number of nearest voxels that differ most from all others.
 
-    With the voxels in the order of their distance, every split into near and far is scored by the likelihood of both
-    parts under a normal distribution of their own,
+    With the voxels sorted by distance, every split into near and far gets the negative log-likelihood of both parts,
+    each under its own normal distribution,
 
         n_near * log(var_near) + n_far * log(var_far)
 
-    summed over the channels, and the smallest score wins.
+    summed over the channels. The split with the smallest score is returned.
 
     Args:
-        image: (c, z, y, x), normalised: values beyond [-0.5, 1] are taken for these.
-        distance: (z, y, x) from the target's foreground points.
+        image: Normalised intensities (c, z, y, x), clipped to [-0.5, 1].
+        distance: Distance (z, y, x) from the target's foreground points.
 
     Returns:
-        Between :data:`SMALLEST` and :data:`LARGEST` of the box; 1 in boxes of a few voxels.
+        Number of voxels, between :data:`SMALLEST` and :data:`LARGEST` of the box; 1 in boxes of a few voxels.
     """
     order = np.argsort(distance, axis=None, kind="stable")
     values = np.clip(image.reshape(len(image), -1)[:, order].astype(np.float64), -0.5, 1)

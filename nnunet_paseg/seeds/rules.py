@@ -1,4 +1,4 @@
-"""Which voxels of one target's box are seeds: the rule adapted to box and image, and the paper's."""
+"""Seed rules for one target in its box: the rule adapted to box and image, and the rule of the paper."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ Rule = Literal["adaptive", "paper"]
 THRESHOLDS: dict[Rule, float] = {"adaptive": 0.5, "paper": 0.2}
 
 CONTRAST = 10.0
-"""Factor of the normalised intensity in the geodesic distance: a difference of 1 makes a step cost its length."""
+"""Factor of the normalised intensity in the geodesic distance: with a difference of 1 a step costs its length."""
 
 TRUSTED_PATH = 0.8
-"""Part of the cheapest path to a clicked end of the target that is taken for target: its last part may leave it."""
+"""Fraction of the shortest path to an extreme point that becomes foreground: its last part may leave the target."""
 
 FLATTEST = 0.02
-"""Square of the smallest half axis of the ellipsoid that a target's ends span, in half edges of a box."""
+"""Square of the smallest half axis of the ellipsoid through the extreme points, in half edge lengths of the box."""
 
 
 @dataclass(frozen=True)
 class SeedParameters:
-    """How points are expanded.
+    """Parameters of the seed expansion.
 
     Attributes:
-        rule: ``adaptive`` (distances that do not depend on the scanner's scale, the voxel size or the size of the
-            target, weighted by the box's shape) or ``paper`` (PA-Seg, section III-A: raw intensities, millimetres).
-        threshold: foreground are the nearest voxels, up to this fraction of the target's likely volume (adaptive; 0.5
-            where it is None), or all that lie nearer than this fraction of the largest distance (paper; 0.2).
-        background: adaptive: the voxels that come after this many times the likely volume are background; infinity for
-            no background inside the boxes. As many times the likely volume as the threshold is a part of it, it leaves
-            open what lies about the likely surface: nearer to it, networks learn targets that are too small.
-        weight: of the intensity in the geodesic distance; 0 is Euclidean.
-        backend: ``"torch"`` (exact) or ``"geodistk"`` (the paper's raster scans, if installed).
+        rule: ``adaptive`` (distances that are independent of the scanner's scale, the spacing and the size of the
+            target, weighted by the shape of the box) or ``paper`` (PA-Seg, section III-A: raw intensities, mm).
+        threshold: Adaptive: the nearest voxels become foreground, up to this fraction of the target's estimated volume
+            (default: 0.5). Paper: all voxels nearer than this fraction of the largest distance (default: 0.2).
+        background: Adaptive: background starts at this multiple of the estimated volume; infinity for no background
+            inside the boxes. Voxels around the estimated surface stay unlabelled. With background nearer to the
+            surface, networks learn targets that are too small.
+        weight: Weight of the intensity in the geodesic distance; 0 is Euclidean.
+        backend: ``"torch"`` (exact) or ``"geodistk"`` (raster scans as in the paper, if installed).
 
     Raises:
-        PasegError: a value out of range.
+        PasegError: A value is out of range.
     """
 
     rule: Rule = "adaptive"
@@ -62,19 +62,19 @@ class SeedParameters:
             raise PasegError(f"The seed threshold is a fraction, in (0, 1]: got {self.threshold}.")
         if not self.background >= self.threshold:
             raise PasegError(
-                f"Background begins beyond the foreground, at {self.threshold} times the likely volume or more: got "
-                f"{self.background} (infinity for no background inside the boxes)."
+                f"Background must start beyond the foreground, at {self.threshold} times the estimated volume or more: "
+                f"got {self.background} (infinity for no background inside the boxes)."
             )
 
 
 class BoxSeeds(NamedTuple):
-    """One target's seeds in its box, each (z, y, x).
+    """The seeds of one target in its box, each (z, y, x).
 
     Attributes:
-        relative: what the threshold is compared with: number of nearer voxels as a fraction of the likely volume
-            (adaptive), or distance as a fraction of the largest one (paper). Also compares targets with each other.
-        foreground: bool, belongs to the target.
-        background: bool, does not.
+        relative: Number of nearer voxels as a fraction of the estimated volume (adaptive), or distance as a fraction of
+            the largest distance (paper). The threshold applies to it, and overlapping targets are compared by it.
+        foreground: Mask of the foreground seeds.
+        background: Mask of the background seeds.
     """
 
     relative: npt.NDArray[np.float32]
@@ -93,14 +93,14 @@ def box_seeds(
     """Expand the foreground points of one target in its box.
 
     Args:
-        image: (c, z, y, x) intensities in the box.
-        points: (n, 3) voxel indices (z, y, x) in the box, inside the target.
-        extremes: (k, 3) voxel indices (z, y, x) in the box, about where the target ends.
-        spacing_mm: (z, y, x) voxel size.
-        parameters: how to expand.
+        image: Intensities (c, z, y, x) in the box.
+        points: Voxel indices (n, 3), (z, y, x), of the foreground points in the box.
+        extremes: Voxel indices (k, 3), (z, y, x), of the extreme points in the box.
+        spacing_mm: Spacing (z, y, x).
+        parameters: Parameters of the expansion.
 
     Returns:
-        The seeds; the foreground points are always among them.
+        The seeds, which always include the foreground points.
     """
     marked = np.zeros(image.shape[1:], dtype=bool)
     marked[tuple(points.T)] = True
@@ -127,36 +127,37 @@ def box_seeds(
 
 
 def normalised(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Every channel in units of its own range, from the 10th to the 90th percentile, at most ten; (c, z, y, x)."""
+    """Divide every channel (c, z, y, x) by its range, from the 10th to the 90th percentile, and clip at ten ranges."""
     values = image.astype(np.float64)
     low, high = np.percentile(values, [10, 90], axis=(1, 2, 3), keepdims=True)
     span = np.where(high > low, high - low, np.ptp(values, axis=(1, 2, 3), keepdims=True))
-    with np.errstate(over="ignore"):  # a range of next to nothing
+    with np.errstate(over="ignore"):  # a range of almost nothing
         values = (values - low) / np.where(span > 0, span, 1)
     return np.clip(values, -10, 10).astype(np.float32)
 
 
 def radius_in_box(shape: Sequence[int], extremes: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
-    """Distance from the middle of a box of ``shape``, 1 on an ellipsoid that touches its faces where the target does.
+    """Return the distance from the centre of a box, 1 on an ellipsoid that touches the faces where the target does.
 
-    Without ends it is the box's inscribed ellipsoid, and the corners are at sqrt(3). A target that lies obliquely in
-    its box touches opposite faces near opposite corners: the ends' coordinates are correlated. With their correlations
-    R about the middle the ellipsoid is
+    Without extreme points it is the inscribed ellipsoid of the box, and the corners are at sqrt(3). An oblique target
+    touches opposite faces near opposite corners: the coordinates of its extreme points are correlated. With their
+    correlations R about the centre, the ellipsoid is
 
-        x' S^-1 x = 1,        S = det(R) I + (1 - det(R)) R,        x in half edges
+        x' S^-1 x = 1,        S = det(R) I + (1 - det(R)) R,        x in half edge lengths
 
-    det(R) is 1 without any correlation and 0 for ends in one plane, so that chance, with six ends, bends it little.
+    det(R) is 1 without correlation and 0 for extreme points in one plane, so that chance correlations of six points
+    have little effect.
 
     Args:
-        shape: of the box, (z, y, x).
-        extremes: (k, 3) voxel indices (z, y, x) in the box; fewer than six do not say how the target lies.
+        shape: Shape (z, y, x) of the box.
+        extremes: Voxel indices (k, 3), (z, y, x), in the box; fewer than six are ignored.
     """
     halves = np.asarray(shape) / 2
     matrix = np.eye(3)
     if len(extremes) >= 6:
-        ends = (extremes + 0.5) / halves - 1
-        lengths = np.maximum(np.sqrt((ends**2).sum(axis=0)), 1e-6)
-        correlations = (ends / lengths).T @ (ends / lengths)
+        offsets = (extremes + 0.5) / halves - 1
+        lengths = np.maximum(np.sqrt((offsets**2).sum(axis=0)), 1e-6)
+        correlations = (offsets / lengths).T @ (offsets / lengths)
         np.fill_diagonal(correlations, 1)
         chance = max(FLATTEST, float(np.linalg.det(correlations)))
         matrix = chance * np.eye(3) + (1 - chance) * correlations

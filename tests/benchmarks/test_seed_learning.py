@@ -71,4 +71,4 @@ def test_too_few_masks_are_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["seed_learning.py", str(tmp_path)])
     with pytest.raises(SystemExit):
         main()
-    assert "holds 0 masks: three are needed" in capsys.readouterr().err
+    assert "contains 0 masks: add some, three are needed" in capsys.readouterr().err

@@ -226,8 +226,8 @@ def test_missing_and_double_files(folder):
     (folder / "b.mrk.json").rename(folder / "c.mrk.json")
     shutil.copy(folder / "a.mrk.json", folder / "a.fcsv")
     found = dict(problems(folder))
-    assert found["a"].startswith("Case a has 2 point files (a.fcsv, a.mrk.json): keep one, or put those that belong")
-    assert found["b"].startswith("Case b has no points: add a point file called after the image, e.g. b.mrk.json")
+    assert found["a"].startswith("Case a has 2 point files (a.fcsv, a.mrk.json): keep one, or move those that belong")
+    assert found["b"].startswith("Case b has no points: add a point file named after the image, e.g. b.mrk.json")
     assert found["c"].startswith("there is no image for c.mrk.json: name it c.nii.gz, or name the points after")
 
 
@@ -242,8 +242,8 @@ def test_duplicates(folder):
     ("images", "points", "message"),
     [
         ("nowhere", "data", "nowhere: no such folder"),
-        ("empty", "data", "empty holds no image: expected {case}.nii.gz"),
-        ("data", "empty", "empty holds no points: expected {case} with one of .mrk.json"),
+        ("empty", "data", "empty contains no image: expected {case}.nii.gz"),
+        ("data", "empty", "empty contains no points: expected {case} with one of .mrk.json"),
     ],
 )
 def test_folders_that_cannot_be_used(folder, tmp_path, capsys, images, points, message):
@@ -290,9 +290,9 @@ def test_contact_sheet(folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("sheet", "message"),
     [
-        ("check.xyz", r"check\.xyz: cannot be written as '\.xyz': call it one of .*\.png"),
-        ("check", r"check: cannot be written as '': call it one of .*\.png"),
-        ("missing/check.png", r"check\.png: the folder .*missing does not exist; make it first"),
+        ("check.xyz", r"check\.xyz: cannot be written as '\.xyz': use one of .*\.png"),
+        ("check", r"check: cannot be written as '': use one of .*\.png"),
+        ("missing/check.png", r"check\.png: the folder .*missing does not exist: create it first"),
     ],
 )
 def test_a_sheet_that_cannot_be_written_costs_no_work(folder, tmp_path, monkeypatch, sheet, message):

@@ -302,7 +302,7 @@ def test_an_output_that_cannot_be_written_costs_no_work(
     command = ["evaluate", "-p", str(folders[0]), "-r", str(folders[1]), "-np", "1", "-o"]
     assert main([*command, str(tmp_path / "missing" / "s.csv")]) == 2
     assert "s.csv: the folder " in (shown := capsys.readouterr().err)
-    assert "missing does not exist; make it first" in shown
+    assert "missing does not exist: create it first" in shown
     assert main([*command, str(tmp_path)]) == 2
     assert "is a folder: name a file in it" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""What is said of images that cannot be read: the same, whoever reads them."""
+"""Unreadable images: every reader gives the same reason."""
 
 import re
 

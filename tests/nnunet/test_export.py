@@ -203,7 +203,7 @@ def test_datasets_are_found_by_number_or_name(model, tmp_path, capsys):
 
 def test_the_zips_folder_must_be_there(model, tmp_path, capsys):
     assert main(["export", "-d", "Dataset001_X", "-f", "0", "-o", str(tmp_path / "missing" / "x.zip")]) == 2
-    assert "missing does not exist; make it first" in capsys.readouterr().err
+    assert "missing does not exist: create it first" in capsys.readouterr().err
 
 
 def test_results_folder_must_be_known(monkeypatch, capsys):

@@ -204,7 +204,7 @@ def test_command_line(project, capsys):
 def test_errors_name_the_file_and_the_remedy(project):
     with pytest.raises(PasegError, match=r"nowhere: no such folder"):
         Sources(project / "nowhere", project / "images")
-    with pytest.raises(PasegError, match=r"folder .*missing does not exist; make it first"):
+    with pytest.raises(PasegError, match=r"folder .*missing does not exist: create it first"):
         page_of(project, output="missing/report.html")
     with pytest.raises(PasegError, match=r"truth: no dataset.json; pass a raw dataset"):
         page_of(project, dataset=project / "truth")

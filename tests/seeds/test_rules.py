@@ -177,7 +177,7 @@ def test_a_threshold_that_is_no_fraction_is_refused(threshold):
 
 @pytest.mark.parametrize("background", [0.1, -1.0, float("nan")])
 def test_background_nearer_than_foreground_is_refused(background):
-    with pytest.raises(PasegError, match=rf"at 0.5 times the likely volume or more: got {background}"):
+    with pytest.raises(PasegError, match=rf"at 0.5 times the estimated volume or more: got {background}"):
         SeedParameters(background=background)
 
 

@@ -103,7 +103,7 @@ def test_4d_maps_are_refused(image, tmp_path):
     ):
         read_points(tmp_path / "series.nii.gz", Grid.from_image(image), ["tumor"])
     sitk.WriteImage(sitk.Compose([label_map] * 3), str(tmp_path / "colours.nrrd"))
-    with pytest.raises(PasegError, match=r"colours\.nrrd: Expected one value a voxel, got 3: save each channel"):
+    with pytest.raises(PasegError, match=r"colours\.nrrd: Expected one value per voxel, got 3: save each channel"):
         read_points(tmp_path / "colours.nrrd", Grid.from_image(image), ["tumor"])
 
 
