@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnunet_paseg.io.files import read_array
+from nnunet_paseg.io.images import read_array
 from nnunet_paseg.plotting.comparison import comparison_figure
 from nnunet_paseg.plotting.panels import FigureRow, MarkedPoints, Panel
 from nnunet_paseg.points.grid import Grid

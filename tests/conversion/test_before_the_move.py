@@ -10,7 +10,7 @@ import pytest
 
 from nnunet_paseg.conversion.convert import convert
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
-from nnunet_paseg.io.files import read_array
+from nnunet_paseg.io.images import read_array
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.report.annotation import RawDataset
 from tests.conversion.test_convert import contents
