@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.accuracy import RESULTS
-from benchmarks.accuracy.cells import PRESETS, cells
+from benchmarks.accuracy.execute import BenchmarkWorkspace, execute
 from benchmarks.accuracy.grid import HEADLINE, METHODS, POINT_SEEDS, TASKS
 from benchmarks.accuracy.plots import plot_economics, plot_gaps
-from benchmarks.accuracy.run import BenchmarkWorkspace, run_cell
+from benchmarks.accuracy.runs import PRESETS, runs
 from benchmarks.accuracy.scores import Score, keep, read
 from benchmarks.accuracy.tables import page
 from nnunet_paseg.errors import PasegError
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.num_processes or preset.num_processes,
             arguments.device or preset.device,
         )
-        grid = cells(
+        grid = runs(
             arguments.tasks,
             arguments.methods,
             arguments.point_seeds,
@@ -90,14 +90,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             iterations=arguments.iterations,
         )
         failed = []
-        for cell in grid:
-            print(f"\n== {cell.name}", flush=True)
+        for run in grid:
+            print(f"\n== {run.name}", flush=True)
             try:
-                scores = keep(run_cell(workspace, cell, arguments.data.resolve(), output), file)
+                scores = keep(execute(workspace, run, arguments.data.resolve(), output), file)
             except PasegError as error:
                 # The others may well run, for hours: say it again at the end.
                 print(f"error: {error}", file=sys.stderr)
-                failed.append(cell.name)
+                failed.append(run.name)
                 continue
             write_results(scores, output)
         if failed:

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from benchmarks.accuracy.budget import drawn, folds
-from benchmarks.accuracy.cells import PRESETS, Cell
 from benchmarks.accuracy.grid import LABELS, METHODS, TASKS, Task
+from benchmarks.accuracy.runs import PRESETS, Run
 from nnunet_paseg.conversion.dense import choose
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output, write_json
@@ -17,16 +17,16 @@ from nnunet_paseg.nnunet.workspace import Workspace
 SCRIPT = Path(__file__).resolve().parents[2] / "dataset_conversion" / "from_dense_dataset.py"
 
 
-def dataset_of(cell: Cell) -> tuple[int, str]:
+def dataset_of(run: Run) -> tuple[int, str]:
     """Number and name of the cell's dataset."""
-    task, key = TASKS[cell.task], METHODS[cell.method].labels
+    task, key = TASKS[run.task], METHODS[run.method].labels
     labels = LABELS[key]
-    number = task.dataset_id + labels.offset + labels.per_point_seed * cell.point_seed
+    number = task.dataset_id + labels.offset + labels.per_point_seed * run.point_seed
     name = f"{task.source.partition('_')[2]}{key.capitalize()}"
-    return number, name if key == "dense" else f"{name}{cell.point_seed}"
+    return number, name if key == "dense" else f"{name}{run.point_seed}"
 
 
-def convert(workspace: Workspace, cell: Cell, data: Path) -> str:
+def convert(workspace: Workspace, run: Run, data: Path) -> str:
     """Convert the cell's dataset; its folder's name.
 
     Args:
@@ -37,18 +37,18 @@ def convert(workspace: Workspace, cell: Cell, data: Path) -> str:
     Raises:
         PasegError: the dense dataset is missing, or the conversion failed.
     """
-    task, labels = TASKS[cell.task], METHODS[cell.method].labels
-    number, name = dataset_of(cell)
+    task, labels = TASKS[run.task], METHODS[run.method].labels
+    number, name = dataset_of(run)
     dataset = f"Dataset{number:03d}_{name}"
     if not (workspace.raw / dataset).exists():
         source = data / task.source
         if not (source / "labelsTr").is_dir():
-            raise PasegError(f"{source}: no dense nnU-Net dataset there, which {cell.task} is made from.")
-        options: list[object] = ["--name", name, "--point-seed", cell.point_seed]
+            raise PasegError(f"{source}: no dense nnU-Net dataset there, which {run.task} is made from.")
+        options: list[object] = ["--name", name, "--point-seed", run.point_seed]
         options += ["--num-processes", workspace.num_processes, *(["--merge", task.merge] if task.merge else [])]
         if labels == "mixed":
             split = workspace.folder / "splits" / f"{dataset}.csv"
-            write_mixed_split(source, task, cell.point_seed, split)
+            write_mixed_split(source, task, run.point_seed, split)
             options += ["--split-csv", split, "--unlisted", "skip"]
         else:
             options += ["--num-train", task.num_train, "--num-test", task.num_test]
@@ -68,11 +68,11 @@ def write_mixed_split(source: Path, task: Task, point_seed: int, file: Path) -> 
         temporary.write_text("".join(f"{case},{part}\n" for case, part in parts.items()), encoding="utf-8")
 
 
-def prepare(workspace: Workspace, cell: Cell, data: Path) -> tuple[str, str]:
+def prepare(workspace: Workspace, run: Run, data: Path) -> tuple[str, str]:
     """Convert, plan and preprocess; the names of the dataset and of its plans."""
-    task, preset = TASKS[cell.task], PRESETS[cell.preset]
-    dataset = convert(workspace, cell, data)
-    plans = workspace.plan(dataset_of(cell)[0], spacing_mm=None if preset.own_spacing else task.spacing_mm)
+    task, preset = TASKS[run.task], PRESETS[run.preset]
+    dataset = convert(workspace, run, data)
+    plans = workspace.plan(dataset_of(run)[0], spacing_mm=None if preset.own_spacing else task.spacing_mm)
     folder = workspace.preprocessed / dataset
     if preset.features is not None:
         # With the spacing in their name, for tasks may share a dataset and not the spacing.
@@ -80,7 +80,7 @@ def prepare(workspace: Workspace, cell: Cell, data: Path) -> tuple[str, str]:
         if not (folder / f"{small}.json").exists():
             workspace.small_plans(dataset, small, features=preset.features, source=plans)
         plans = small
-    splits, file = folds(cases_in(workspace.raw / dataset, "Tr"), METHODS[cell.method].labels), "splits_final.json"
+    splits, file = folds(cases_in(workspace.raw / dataset, "Tr"), METHODS[run.method].labels), "splits_final.json"
     if not (folder / file).exists() or json.loads((folder / file).read_text(encoding="utf-8")) != splits:
         write_json(splits, folder / file)
     return dataset, plans

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.accuracy import RESULTS
-from benchmarks.accuracy.cells import Cell, cells
+from benchmarks.accuracy.execute import BenchmarkWorkspace, execute
 from benchmarks.accuracy.grid import TASKS
-from benchmarks.accuracy.run import BenchmarkWorkspace, run_cell
+from benchmarks.accuracy.runs import Run, runs
 from benchmarks.accuracy.scores import Score, read
 from nnunet_paseg.demo.phantom import write_phantom_dataset
 from nnunet_paseg.errors import PasegError
@@ -29,17 +29,17 @@ TOLERANCES = {"hippocampus-2mm": 0.03, "phantom": 0.1}
 the same weights and sees the same batches, and differs by what another processor rounds otherwise."""
 
 
-def committed(cell: Cell, folder: Path) -> Score:
+def committed(run: Run, folder: Path) -> Score:
     """The row of the same cell.
 
     Raises:
         PasegError: there is none.
     """
-    wanted = (cell.task, cell.method, cell.point_seed, cell.epochs * cell.iterations, cell.weight_seed, cell.preset)
+    wanted = (run.task, run.method, run.point_seed, run.epochs * run.iterations, run.weight_seed, run.preset)
     for score in read(folder / "accuracy.csv"):
-        if score.cell == wanted:
+        if score.key == wanted:
             return score
-    raise PasegError(f"{folder / 'accuracy.csv'} has no row of {cell.name}: there is nothing to compare with.")
+    raise PasegError(f"{folder / 'accuracy.csv'} has no row of {run.name}: there is nothing to compare with.")
 
 
 def compare(new: Score, old: Score, seconds: float) -> tuple[str, bool]:
@@ -80,15 +80,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     workspace = BenchmarkWorkspace(arguments.workspace.resolve(), arguments.num_processes)
     try:
         if arguments.data is None:
-            [cell] = cells(["phantom"], ["seeds"], [0])
+            [run] = runs(["phantom"], ["seeds"], [0])
             data, results = make_phantoms(workspace.folder / "phantoms"), RESULTS / "phantom"
         else:
-            [cell] = cells(["hippocampus-2mm"], ["seeds"], [0], [1])
+            [run] = runs(["hippocampus-2mm"], ["seeds"], [0], [1])
             data, results = arguments.data.resolve(), RESULTS
-        if (workspace.folder / "cells" / f"{cell.name}.json").exists():
+        if (workspace.folder / "cells" / f"{run.name}.json").exists():
             print(f"Finished earlier: to run it anew, delete {workspace.folder}.")
-        old, started = committed(cell, results), time.monotonic()
-        new = run_cell(workspace, cell, data, workspace.folder / "new_results")
+        old, started = committed(run, results), time.monotonic()
+        new = execute(workspace, run, data, workspace.folder / "new_results")
     except PasegError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

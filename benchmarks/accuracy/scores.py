@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import fmean, pstdev
 
-from benchmarks.accuracy.cells import Cell
 from benchmarks.accuracy.grid import METHODS
+from benchmarks.accuracy.runs import Run
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation.table import Row, mean_scores
 from nnunet_paseg.io.files import atomic_output
@@ -26,7 +26,7 @@ class Score:
         dice, assd_mm, hd95_mm: means over test cases and classes; distances over the defined ones.
         dice_std: standard deviation over test cases and classes.
         undefined_distances: cases and classes where prediction or reference is empty.
-        weight_seed, preset: as in :class:`~benchmarks.accuracy.cells.Cell`; a file without them has the defaults.
+        weight_seed, preset: as in :class:`~benchmarks.accuracy.runs.Run`; a file without them has the defaults.
     """
 
     dataset: str
@@ -42,7 +42,7 @@ class Score:
     preset: str = "cpu"
 
     @property
-    def cell(self) -> tuple[str, str, int, int, int, str]:
+    def key(self) -> tuple[str, str, int, int, int, str]:
         """What tells it from other cells."""
         return self.dataset, self.method, self.point_seed, self.iterations, self.weight_seed, self.preset
 
@@ -58,21 +58,21 @@ KINDS = {"str": str, "int": int, "float": float}
 """Types of the columns, by the names that the annotations above have."""
 
 
-def score_of(cell: Cell, rows: Sequence[Row]) -> Score:
+def score_of(run: Run, rows: Sequence[Row]) -> Score:
     """A cell's score from those of its test cases."""
     mean = mean_scores(rows)[-1]
     return Score(
-        dataset=cell.task,
-        method=cell.method,
-        point_seed=cell.point_seed,
-        iterations=cell.epochs * cell.iterations,
+        dataset=run.task,
+        method=run.method,
+        point_seed=run.point_seed,
+        iterations=run.epochs * run.iterations,
         dice=round(mean.dice, 4),
         dice_std=round(pstdev(row.dice for row in rows), 4),
         assd_mm=round(mean.assd_mm, 4),
         hd95_mm=round(mean.hd95_mm, 4),
         undefined_distances=mean.undefined_distances,
-        weight_seed=cell.weight_seed,
-        preset=cell.preset,
+        weight_seed=run.weight_seed,
+        preset=run.preset,
     )
 
 
@@ -97,7 +97,7 @@ def read(file: Path) -> list[Score]:
 
 def keep(score: Score, file: Path) -> list[Score]:
     """Add a cell to a CSV file, in place of an older one of the same name; all cells."""
-    scores = [score, *(old for old in read(file) if old.cell != score.cell)]
+    scores = [score, *(old for old in read(file) if old.key != score.key)]
     scores.sort(key=_order)
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_output(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as output:

@@ -101,7 +101,7 @@ def _name(score: Score) -> str:
     return name + (f" ({score.preset})" if score.preset != "cpu" else "")
 
 
-def cells_table(scores: Sequence[Score], results: Path) -> str:
+def runs_table(scores: Sequence[Score], results: Path) -> str:
     """Markdown: a line a cell."""
     head = "dataset, iterations, point seed | method | Dice (SD over cases) | ASSD mm | HD95 mm | empty | "
     head += "gap closed | from the paper's seeds | of dense | p"
@@ -122,7 +122,7 @@ def _short(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def runs_table(scores: Sequence[Score]) -> str:
+def spread_table(scores: Sequence[Score]) -> str:
     """Markdown: mean Dice over the runs of a method, for those that ran with several seeds of points or weights."""
     lines = ["| dataset, iterations | method | runs | Dice, mean | SD over runs |", "|---" * 5 + "|"]
     runs: dict[tuple[str, int, str, str], list[float]] = {}
@@ -159,5 +159,5 @@ that of dense masks. p: Wilcoxon's signed-rank test against seeds, over the test
 
 \\* dense masks are less than {SMALLEST_GAP} Dice ahead of the baseline: says little, and is not in the means.
 """
-    parts = (headline_table(scores), cells_table(scores, results), notes, runs_table(scores), means_table(scores))
+    parts = (headline_table(scores), runs_table(scores, results), notes, spread_table(scores), means_table(scores))
     return "\n".join(part for part in parts if part)

@@ -6,8 +6,8 @@ import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
+from benchmarks.accuracy.execute import BenchmarkWorkspace
 from benchmarks.accuracy.grid import METHODS
-from benchmarks.accuracy.run import BenchmarkWorkspace
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import pytest
 from benchmarks.accuracy import RESULTS, quick
 from benchmarks.accuracy.__main__ import main
 from benchmarks.accuracy.budget import cases_for, minutes
-from benchmarks.accuracy.cells import Cell
 from benchmarks.accuracy.grid import METHODS, TASKS
 from benchmarks.accuracy.plots import CURVES, curve, plot_economics, plot_gaps
+from benchmarks.accuracy.runs import Run
 from benchmarks.accuracy.scores import Score, keep, read, read_cases, score_of
-from benchmarks.accuracy.tables import Gap, gap_closed, headline_table, means_table, p_value, page, runs_table
+from benchmarks.accuracy.tables import Gap, gap_closed, headline_table, means_table, p_value, page, spread_table
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation.table import Row, write_csv
 
@@ -86,10 +86,10 @@ def test_one_training_on_the_papers_seeds_serves_all_seeds_of_weights_but_not_of
 
 def test_the_spread_over_runs():
     scores = [*MEASURED, replace(cell("stage1", 0.75), weight_seed=1)]
-    assert [line for line in runs_table(scores).splitlines() if "atrium" in line] == [
+    assert [line for line in spread_table(scores).splitlines() if "atrium" in line] == [
         "| atrium-4mm, 1000 | stage1 | 3 | 0.700 | 0.050 |"
     ]
-    assert runs_table(MEASURED[:3]) == ""
+    assert spread_table(MEASURED[:3]) == ""
 
 
 def test_cells_are_kept_and_replaced(tmp_path):
@@ -122,7 +122,7 @@ def test_older_files_have_fewer_columns(tmp_path):
 def test_the_committed_cells_are_of_the_grid():
     scores = read(RESULTS / "accuracy.csv")
     assert {score.dataset for score in scores} <= set(TASKS)
-    assert len({score.cell for score in scores}) == len(scores)
+    assert len({score.key for score in scores}) == len(scores)
 
 
 def rows(dices):
@@ -132,7 +132,7 @@ def rows(dices):
 
 def test_score_of_a_cell():
     nothing = Row("case_2", "tumor", 0.0, float("nan"), float("nan"), 1.0, 0.0)
-    score = score_of(Cell("atrium-4mm", "seeds", 1, 20, 50), [*rows([0.9, 0.6]), nothing])
+    score = score_of(Run("atrium-4mm", "seeds", 1, 20, 50), [*rows([0.9, 0.6]), nothing])
     assert score == Score("atrium-4mm", "seeds", 1, 1000, 0.5, 0.3742, 1.0, 2.0, 1)
 
 
@@ -196,9 +196,9 @@ def test_comparison_with_the_committed_row(tmp_path):
     assert not quick.compare(cell("seeds", 0.56, "hippocampus-2mm"), old, 120)[1]
     assert not quick.compare(cell("seeds", 0.75, "phantom"), cell("seeds", 0.6, "phantom"), 120)[1]
     keep(cell("seeds", 0.6), tmp_path / "accuracy.csv")
-    assert quick.committed(Cell("atrium-4mm", "seeds", 0, 20, 50), tmp_path) == cell("seeds", 0.6)
+    assert quick.committed(Run("atrium-4mm", "seeds", 0, 20, 50), tmp_path) == cell("seeds", 0.6)
     with pytest.raises(PasegError, match="no row of atrium-4mm_seeds_0_30epochs_50iterations"):
-        quick.committed(Cell("atrium-4mm", "seeds", 0, 30, 50), tmp_path)
+        quick.committed(Run("atrium-4mm", "seeds", 0, 30, 50), tmp_path)
 
 
 def test_tables_only(tmp_path, capsys):

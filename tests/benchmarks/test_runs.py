@@ -6,11 +6,11 @@ import os
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import run
 from benchmarks.accuracy.budget import check, fold, folds
-from benchmarks.accuracy.cells import Cell, cells
 from benchmarks.accuracy.datasets import convert, dataset_of
+from benchmarks.accuracy.execute import BenchmarkWorkspace, execute
 from benchmarks.accuracy.grid import LABELS, METHODS, POINT_SEEDS, TASKS, Task
+from benchmarks.accuracy.runs import Run, runs
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.images import read_array
 from nnunet_paseg.trainers.checkpoints.from_stage1 import stage1_checkpoint
@@ -19,7 +19,7 @@ from tests.conftest import load_script
 SEEDS_OF_LABELS = {name: next(key for key, method in METHODS.items() if method.labels == name) for name in LABELS}
 
 
-class FakeWorkspace(run.BenchmarkWorkspace):
+class FakeWorkspace(BenchmarkWorkspace):
     """Converts in this process; a training is a log and a checkpoint without weights, a prediction is the truth."""
 
     def run(self, *command, **kwargs):
@@ -68,7 +68,7 @@ def tiny(dense_dataset, tmp_path, monkeypatch):
 
 
 def training_labels(workspace, data, labels):
-    dataset = convert(workspace, Cell("tiny", SEEDS_OF_LABELS[labels], 1, 20, 50), data)
+    dataset = convert(workspace, Run("tiny", SEEDS_OF_LABELS[labels], 1, 20, 50), data)
     files = sorted((workspace.raw / dataset / "labelsTr").iterdir())
     return {file.name: read_array(file) for file in files}, dataset
 
@@ -108,19 +108,19 @@ def test_what_the_labels_teach(tiny):
 
 
 def test_a_finished_cell_is_not_run_again(tiny, tmp_path):
-    (workspace, data), output, cell = tiny, tmp_path / "out", Cell("tiny", "seeds", 0, 20, 50)
+    (workspace, data), output, cell = tiny, tmp_path / "out", Run("tiny", "seeds", 0, 20, 50)
     (workspace.folder / "broken").touch()
     with pytest.raises(PasegError, match="status 1"):
-        run.run_cell(workspace, cell, data, output)
+        execute(workspace, cell, data, output)
     assert not output.exists()
     (workspace.folder / "broken").unlink()
     (workspace.results).rename(tmp_path / "lost")  # the fake does not look whether a training is finished
-    score = run.run_cell(workspace, cell, data, output)
+    score = execute(workspace, cell, data, output)
     assert (score.dice, score.iterations, score.method) == (1.0, 1000, "seeds")
     training = "train nnUNetTrainer_20epochs_50iterations small8Plans_2x1x1 fold 0"
     plan, predict = "plan 11 (2.0, 1.0, 1.0)", "predict nnUNetTrainer_20epochs_50iterations fold 0"
     assert workspace.notes() == [plan, training, plan, training, predict]
-    assert run.run_cell(workspace, cell, data, tmp_path / "other") == score
+    assert execute(workspace, cell, data, tmp_path / "other") == score
     assert len(workspace.notes()) == 5
     record = json.loads((tmp_path / "other" / "cells" / "tiny_seeds_0_1000.json").read_text(encoding="utf-8"))
     assert record["seconds"] == {"nnUNetTrainer_20epochs_50iterations": 5.0}
@@ -137,7 +137,7 @@ def test_a_finished_cell_is_not_run_again(tiny, tmp_path):
 )
 def test_what_a_stage2_starts_from(method, variant, of_stage1, tiny, tmp_path, monkeypatch):
     workspace, data = tiny
-    run.run_cell(workspace, Cell("tiny", method, 0, 20, 50), data, tmp_path)
+    execute(workspace, Run("tiny", method, 0, 20, 50), data, tmp_path)
     trained = [note.split()[1] for note in workspace.notes() if note.startswith("train")]
     ending = "_20epochs_50iterations"
     assert trained == [f"PASegStage1{kind}Trainer{of_stage1}{ending}" for kind in ("", "Aux")] + [
@@ -164,16 +164,16 @@ def test_folds():
 
 
 def test_cells_of_the_grid():
-    found = list(cells(["hippocampus2", "atrium-4mm"], ["stage2", "dense"], [0, 1], preset="cpu"))
+    found = list(runs(["hippocampus2", "atrium-4mm"], ["stage2", "dense"], [0, 1], preset="cpu"))
     assert [cell.name for cell in found] == [
         f"{task}_{cell}{mirroring}_20epochs_250iterations"
         for task, mirroring in (("hippocampus2", "_nomirroring"), ("atrium-4mm", ""))
         for cell in ("stage2_0", "dense_0", "stage2_1")
     ]
-    [gpu] = cells(["atrium-4mm"], ["stage1"], [3], [2], preset="gpu")
+    [gpu] = runs(["atrium-4mm"], ["stage1"], [3], [2], preset="gpu")
     assert gpu.name == "atrium-4mm_stage1_3_1000epochs_250iterations_seed2_gpu"
     numbers = {
-        dataset_of(Cell(task, method, seed, 1, 1)): METHODS[method].labels
+        dataset_of(Run(task, method, seed, 1, 1)): METHODS[method].labels
         for task in TASKS
         for method in METHODS
         for seed in POINT_SEEDS

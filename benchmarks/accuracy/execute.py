@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.budget import check, fold
-from benchmarks.accuracy.cells import PRESETS, Cell
 from benchmarks.accuracy.datasets import cases_in, prepare
 from benchmarks.accuracy.grid import METHODS, TASKS
+from benchmarks.accuracy.runs import PRESETS, Run
 from benchmarks.accuracy.scores import Score, score_of
 from nnunet_paseg import __version__
 from nnunet_paseg.evaluation.evaluate import evaluate_folder
@@ -33,38 +33,38 @@ class BenchmarkWorkspace(Workspace):
         return {**super().environment(), "nnUNet_extTrainer": str(HERE / "ext")}
 
 
-def run_cell(workspace: Workspace, cell: Cell, data: Path, output: Path) -> Score:
+def execute(workspace: Workspace, run: Run, data: Path, output: Path) -> Score:
     """Run a cell as far as it is not done yet, and put its record and the scores of its cases into ``output``.
 
     Raises:
         PasegError: the cell makes no sense, or a command failed.
     """
-    check(METHODS[cell.method], TASKS[cell.task])
+    check(METHODS[run.method], TASKS[run.task])
     kept = workspace.folder / "cells"
-    record, cases = kept / f"{cell.name}.json", kept / f"{cell.name}.csv"
+    record, cases = kept / f"{run.name}.json", kept / f"{run.name}.csv"
     if not record.exists():
         kept.mkdir(parents=True, exist_ok=True)
-        write_json(_run(workspace, cell, data, cases), record)
+        write_json(_run(workspace, run, data, cases), record)
     content = json.loads(record.read_text(encoding="utf-8"))
     score = Score(**content["score"])
     _copy(record, output / "cells" / f"{score.name}.json")
     _copy(cases, output / "cases" / f"{score.name}.csv")
     (output / "splits").mkdir(parents=True, exist_ok=True)
-    write_json(content["split"], output / "splits" / f"{cell.task}.json")
+    write_json(content["split"], output / "splits" / f"{run.task}.json")
     return score
 
 
-def _run(workspace: Workspace, cell: Cell, data: Path, cases: Path) -> dict[str, Any]:
+def _run(workspace: Workspace, run: Run, data: Path, cases: Path) -> dict[str, Any]:
     """Train, predict and score; the record."""
-    method, preset = METHODS[cell.method], PRESETS[cell.preset]
-    dataset, plans = prepare(workspace, cell, data)
-    number = fold(method, cell.point_seed)
-    trained = [*_stage1(workspace, cell, dataset, plans, number), method.trainer + cell.suffix]
+    method, preset = METHODS[run.method], PRESETS[run.preset]
+    dataset, plans = prepare(workspace, run, data)
+    number = fold(method, run.point_seed)
+    trained = [*_stage1(workspace, run, dataset, plans, number), method.trainer + run.suffix]
     seconds = {}
     for name in trained:
-        model = workspace.train(dataset, name, plans=plans, fold=number, epochs=cell.epochs)
+        model = workspace.train(dataset, name, plans=plans, fold=number, epochs=run.epochs)
         seconds[name] = training_seconds(model / f"fold_{number}")
-    predictions = workspace.folder / "predictions" / cell.name
+    predictions = workspace.folder / "predictions" / run.name
     predictions.parent.mkdir(parents=True, exist_ok=True)
     workspace.predict(dataset, trained[-1], predictions, plans=plans, fold=number, mirroring=preset.mirroring)
     raw = workspace.raw / dataset
@@ -72,7 +72,7 @@ def _run(workspace: Workspace, cell: Cell, data: Path, cases: Path) -> dict[str,
     write_csv(rows, cases, preset="default")
     splits = json.loads((workspace.preprocessed / dataset / "splits_final.json").read_text(encoding="utf-8"))
     return {
-        "command": command(cell),
+        "command": command(run),
         "nnunet_paseg": __version__,
         "nnunetv2": version("nnunetv2"),
         "revision": revision(),
@@ -81,19 +81,19 @@ def _run(workspace: Workspace, cell: Cell, data: Path, cases: Path) -> dict[str,
         "trained_on": splits[number]["train"],
         "seconds": seconds,
         "split": {"train": cases_in(raw, "Tr"), "test": cases_in(raw, "Ts")},
-        "score": asdict(score_of(cell, rows)),
+        "score": asdict(score_of(run, rows)),
     }
 
 
-def _stage1(workspace: Workspace, cell: Cell, dataset: str, plans: str, number: int) -> list[str]:
+def _stage1(workspace: Workspace, run: Run, dataset: str, plans: str, number: int) -> list[str]:
     """The trainers that a stage 2 starts from, in their places; none for other methods."""
-    _, stage2, variant = METHODS[cell.method].trainer.partition("PASegStage2Trainer")
+    _, stage2, variant = METHODS[run.method].trainer.partition("PASegStage2Trainer")
     if not stage2:
         return []
     # An ablation of stage 2 starts from the same stage 1 as the whole method, under the name that it looks for.
-    names = [trainer + METHODS[cell.method].starts_from + cell.suffix for trainer in STAGE1]
+    names = [trainer + METHODS[run.method].starts_from + run.suffix for trainer in STAGE1]
     for trainer, name in zip(STAGE1, names, strict=True):
-        wanted = trainer + variant + cell.suffix
+        wanted = trainer + variant + run.suffix
         link = workspace.results / dataset / f"{wanted}__{plans}__3d_fullres"
         if wanted != name and not link.is_symlink():
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -108,11 +108,11 @@ def training_seconds(folder: Path) -> float:
     return round(sum(times), 1)
 
 
-def command(cell: Cell) -> str:
+def command(run: Run) -> str:
     """The command that runs a cell."""
-    words = ["python -m benchmarks.accuracy DATA --workspace FOLDER", f"--tasks {cell.task} --methods {cell.method}"]
-    words += [f"--point-seeds {cell.point_seed} --weight-seeds {cell.weight_seed}", f"--preset {cell.preset}"]
-    return " ".join([*words, f"--epochs {cell.epochs} --iterations {cell.iterations}"])
+    words = ["python -m benchmarks.accuracy DATA --workspace FOLDER", f"--tasks {run.task} --methods {run.method}"]
+    words += [f"--point-seeds {run.point_seed} --weight-seeds {run.weight_seed}", f"--preset {run.preset}"]
+    return " ".join([*words, f"--epochs {run.epochs} --iterations {run.iterations}"])
 
 
 def revision() -> str:

@@ -38,7 +38,7 @@ PRESETS = {
 
 
 @dataclass(frozen=True)
-class Cell:
+class Run:
     """One training to run and score; ``weight_seed`` 0 leaves the networks' random start to nnU-Net."""
 
     task: str
@@ -63,7 +63,7 @@ class Cell:
         return f"{self.task}_{self.method}_{self.point_seed}{self.suffix}{other}"
 
 
-def cells(
+def runs(
     tasks: Sequence[str],
     methods: Sequence[str],
     point_seeds: Sequence[int],
@@ -72,7 +72,7 @@ def cells(
     preset: str = "cpu",
     epochs: int | None = None,
     iterations: int | None = None,
-) -> Iterator[Cell]:
+) -> Iterator[Run]:
     """The cells in the order to run them; all dense masks know no point seed, and are trained on once."""
     chosen = PRESETS[preset]
     for task in tasks:
@@ -81,6 +81,6 @@ def cells(
             for point_seed in point_seeds:
                 for method in methods:
                     if method != "dense":
-                        yield Cell(task, method, point_seed, *length, weight_seed, preset)
+                        yield Run(task, method, point_seed, *length, weight_seed, preset)
                     elif point_seed == point_seeds[0]:
-                        yield Cell(task, method, 0, *length, weight_seed, preset)
+                        yield Run(task, method, 0, *length, weight_seed, preset)
