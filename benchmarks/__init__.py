@@ -1,1 +1,1 @@
-"""What makes the tables in README.md and in docs/."""
+"""Benchmarks that write the tables in README.md and in docs/."""

@@ -1,8 +1,10 @@
-"""Run the grid, or a part of it. Started again, it goes on where it was; every finished cell is in the tables.
+"""Run the grid, or a part of it, and write the tables after every run.
+
+An interrupted grid resumes, and finished runs are not repeated.
 
 Example:
     python -m benchmarks.accuracy DATA --workspace /tmp/accuracy --tasks hippocampus-2mm atrium-4mm
-DATA holds the dense datasets named in grid.py.
+DATA is the folder of the dense datasets named in grid.py.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from nnunet_paseg.io.files import atomic_output
 
 
 def write_results(scores: Sequence[Score], output: Path) -> None:
-    """The tables and both pictures of the cells."""
+    """Write the tables and both figures of the runs."""
     output.mkdir(parents=True, exist_ok=True)
     with atomic_output(output / "accuracy.md") as temporary:
         temporary.write_text(page(scores, output), encoding="utf-8")
@@ -33,7 +35,7 @@ def write_results(scores: Sequence[Score], output: Path) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.accuracy",
         description=__doc__,
@@ -44,11 +46,15 @@ def build_parser() -> argparse.ArgumentParser:
     tasks = [name for name in TASKS if name != "phantom"]
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=tasks, help="default: all but the phantoms")
     parser.add_argument(
-        "--methods", nargs="+", choices=METHODS, default=HEADLINE, help=f"default: {' '.join(HEADLINE)}"
+        "--methods", nargs="+", choices=METHODS, default=list(HEADLINE), help=f"default: {' '.join(HEADLINE)}"
     )
     parser.add_argument("--point-seeds", nargs="+", type=int, choices=POINT_SEEDS, default=[0], help="default: 0")
     parser.add_argument(
-        "--weight-seeds", nargs="+", type=int, default=[0], help="of the networks; 0 is nnU-Net's own (default)"
+        "--weight-seeds",
+        nargs="+",
+        type=int,
+        default=[0],
+        help="seeds of the trainings; 0: unseeded, as nnU-Net trains (default)",
     )
     parser.add_argument(
         "--preset",
@@ -57,23 +63,23 @@ def build_parser() -> argparse.ArgumentParser:
         help="cpu: small networks, 20 epochs of 250 iterations; gpu: nnU-Net's own plans and 1000 epochs of 250 "
         "(default: %(default)s)",
     )
-    parser.add_argument("--epochs", type=int, help="of every training (default: the preset's)")
-    parser.add_argument("--iterations", type=int, help="an epoch (default: the preset's)")
+    parser.add_argument("--epochs", type=int, help="epochs per training (default: the preset's)")
+    parser.add_argument("--iterations", type=int, help="iterations per epoch (default: the preset's)")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="default: the preset's")
     parser.add_argument("--num-processes", type=int, help="default: the preset's")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of accuracy.csv (default: %(default)s)")
-    parser.add_argument("--tables-only", action="store_true", help="run nothing: rewrite tables and plots")
+    parser.add_argument("--tables-only", action="store_true", help="rewrite tables and figures, run nothing")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run what the command line asks for and rewrite the tables after every cell; the exit status."""
+    """Execute the requested runs, rewrite the tables after each, and return the exit status."""
     parser = build_parser()
     arguments = parser.parse_args(argv)
     file, output = arguments.output / "accuracy.csv", arguments.output
     if not arguments.tables_only:
         if arguments.data is None or arguments.workspace is None:
-            parser.error("DATA and --workspace are needed, unless there is --tables-only")
+            parser.error("DATA and --workspace are required, except with --tables-only")
         preset = PRESETS[arguments.preset]
         workspace = BenchmarkWorkspace(
             arguments.workspace.resolve(),
@@ -95,13 +101,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             try:
                 scores = keep(execute(workspace, run, arguments.data.resolve(), output), file)
             except PasegError as error:
-                # The others may well run, for hours: say it again at the end.
+                # The remaining runs may take hours: the failures are repeated at the end.
                 print(f"error: {error}", file=sys.stderr)
                 failed.append(run.name)
                 continue
             write_results(scores, output)
         if failed:
-            print(f"error: {len(failed)} cells failed: {', '.join(failed)}", file=sys.stderr)
+            print(f"error: {len(failed)} runs failed: {', '.join(failed)}", file=sys.stderr)
             return 2
     write_results(read(file), output)
     print((output / "accuracy.md").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What annotation costs, and which cases train when only so many minutes may be spent."""
+"""Annotation time per target, and the training cases that a given annotation time pays for."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from benchmarks.accuracy.grid import POINT_SEEDS, SHARES, Method, Task
 from nnunet_paseg.errors import PasegError
 
 POINT_SECONDS, DENSE_SECONDS = 37, 480
-"""A target in a volume by extreme points, and by a dense mask: InExtremIS (Dorent et al., MELBA 2021), on vestibular
-schwannoma. The same is taken for every other target."""
+"""Annotation time per target, by extreme points and by a dense mask.
+
+Both were measured on vestibular schwannomas (InExtremIS, Dorent et al., MELBA 2021) and are used for all targets.
+"""
 
 
 def cases_for(labels: str, share: float | None, num_train: int) -> tuple[int, int]:
-    """How many cases are annotated densely, and how many by points.
+    """Return the numbers of densely annotated cases and of cases annotated by points.
 
-    Dense masks are rounded up, so that they are never granted less than the points; of the mixed cases one is dense.
+    The number of dense masks is rounded up, so that they never get less time than the points. One of the mixed cases
+    is dense.
 
     Args:
-        labels: a key of grid.LABELS.
-        share: as in :class:`~benchmarks.accuracy.grid.Method`.
-        num_train: training cases there are.
+        labels: Key of grid.LABELS.
+        share: Fraction of the annotation time, as in :class:`~benchmarks.accuracy.grid.Method`.
+        num_train: Number of available training cases.
     """
     seconds = (1.0 if share is None else share) * num_train * POINT_SECONDS
     if labels == "mixed":
@@ -35,41 +38,41 @@ def cases_for(labels: str, share: float | None, num_train: int) -> tuple[int, in
 
 
 def minutes(method: Method, task: Task) -> float:
-    """What annotating a method's training cases takes."""
+    """Return the annotation time of a method's training cases, in minutes."""
     dense, points = cases_for(method.labels, method.share, task.num_train)
     return task.targets * (dense * DENSE_SECONDS + points * POINT_SECONDS) / 60
 
 
 def check(method: Method, task: Task) -> None:
-    """Refuse mixed cases where a dense mask takes all the minutes.
+    """Raise PasegError if one dense mask takes the whole annotation time of mixed cases.
 
     Raises:
-        PasegError: the training cases are too few.
+        PasegError: There are too few training cases.
     """
     if method.labels == "mixed" and cases_for("mixed", method.share, task.num_train)[1] == 0:
         raise PasegError(
-            f"{task.source}: points on {task.num_train} cases take less time than one dense mask, so that nothing can "
-            "be mixed at equal minutes: leave this method out for this dataset."
+            f"{task.source}: points on {task.num_train} cases take less time than one dense mask, so nothing can be "
+            "mixed within the same annotation time: omit this method for this dataset."
         )
 
 
 def drawn(cases: Sequence[str], point_seed: int) -> list[str]:
-    """Training cases in the order in which they are annotated; the first one of mixed cases is dense."""
+    """Return the training cases in the order of annotation; the first of mixed cases is dense."""
     return np.random.default_rng(point_seed).permutation(sorted(cases)).tolist()
 
 
 def fold(method: Method, point_seed: int) -> int:
-    """nnU-Net's fold that trains on the method's cases."""
+    """Return the number of nnU-Net's fold that trains on the method's cases."""
     if method.share is None:
         return 0
     return 1 + SHARES.index(method.share) + len(SHARES) * point_seed
 
 
 def folds(cases: Sequence[str], labels: str) -> list[dict[str, Any]]:
-    """nnU-Net's splits_final.json: fold 0 is all cases, then come those for every point seed and share.
+    """Return the content of splits_final.json: all cases as fold 0, then one fold per point seed and share.
 
-    As folds of one dataset, few cases and all of them have the same plans. nnU-Net validates on the fold's own cases
-    at the end of a training: two are enough, the test cases score.
+    As folds of one dataset, subsets and the whole set have the same plans. nnU-Net validates on two of the fold's own
+    cases at the end of a training. The scores come from the test cases.
     """
     parts = [sorted(cases)]
     for point_seed in POINT_SEEDS:

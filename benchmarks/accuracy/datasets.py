@@ -1,4 +1,4 @@
-"""A cell's dataset: converted, planned and preprocessed, as far as that is not done yet."""
+"""The dataset of a run: converted, planned and preprocessed, unless that is already done."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "dataset_conversion" / "from_dens
 
 
 def dataset_of(run: Run) -> tuple[int, str]:
-    """Number and name of the cell's dataset."""
+    """Return the number and the name of the run's dataset."""
     task, key = TASKS[run.task], METHODS[run.method].labels
     labels = LABELS[key]
     number = task.dataset_id + labels.offset + labels.per_point_seed * run.point_seed
@@ -27,15 +27,15 @@ def dataset_of(run: Run) -> tuple[int, str]:
 
 
 def convert(workspace: Workspace, run: Run, data: Path) -> str:
-    """Convert the cell's dataset; its folder's name.
+    """Convert the run's dataset and return the name of its folder.
 
     Args:
-        workspace: to convert into.
-        cell: says which dataset, labels and point seed.
-        data: folder of the dense datasets.
+        workspace: Workspace to convert into.
+        run: Run, which defines the dataset, the labels and the point seed.
+        data: Folder of the dense datasets.
 
     Raises:
-        PasegError: the dense dataset is missing, or the conversion failed.
+        PasegError: The dense dataset is missing, or the conversion failed.
     """
     task, labels = TASKS[run.task], METHODS[run.method].labels
     number, name = dataset_of(run)
@@ -43,7 +43,7 @@ def convert(workspace: Workspace, run: Run, data: Path) -> str:
     if not (workspace.raw / dataset).exists():
         source = data / task.source
         if not (source / "labelsTr").is_dir():
-            raise PasegError(f"{source}: no dense nnU-Net dataset there, which {run.task} is made from.")
+            raise PasegError(f"{source}: no dense nnU-Net dataset, which {run.task} needs: put it there.")
         options: list[object] = ["--name", name, "--point-seed", run.point_seed]
         options += ["--num-processes", workspace.num_processes, *(["--merge", task.merge] if task.merge else [])]
         if labels == "mixed":
@@ -57,7 +57,7 @@ def convert(workspace: Workspace, run: Run, data: Path) -> str:
 
 
 def write_mixed_split(source: Path, task: Task, point_seed: int, file: Path) -> None:
-    """The split of the other conversions, with the densely annotated case where ``--dense-validation`` finds it."""
+    """Write the split of the other conversions, with the densely annotated case as the validation case."""
     ending = json.loads((source / "dataset.json").read_text(encoding="utf-8"))["file_ending"]
     identifiers = sorted(mask.name.removesuffix(ending) for mask in (source / "labelsTr").glob(f"*{ending}"))
     training, testing = choose(identifiers, task.num_train, task.num_test, 0)
@@ -69,13 +69,13 @@ def write_mixed_split(source: Path, task: Task, point_seed: int, file: Path) -> 
 
 
 def prepare(workspace: Workspace, run: Run, data: Path) -> tuple[str, str]:
-    """Convert, plan and preprocess; the names of the dataset and of its plans."""
+    """Convert, plan and preprocess a run's dataset; return the names of the dataset and of its plans."""
     task, preset = TASKS[run.task], PRESETS[run.preset]
     dataset = convert(workspace, run, data)
     plans = workspace.plan(dataset_of(run)[0], spacing_mm=None if preset.own_spacing else task.spacing_mm)
     folder = workspace.preprocessed / dataset
     if preset.features is not None:
-        # With the spacing in their name, for tasks may share a dataset and not the spacing.
+        # Their name contains the spacing, because tasks can share a dataset and differ in spacing.
         small = f"small{preset.features}{plans.removeprefix('nnUNet')}"
         if not (folder / f"{small}.json").exists():
             workspace.small_plans(dataset, small, features=preset.features, source=plans)
@@ -87,5 +87,5 @@ def prepare(workspace: Workspace, run: Run, data: Path) -> tuple[str, str]:
 
 
 def cases_in(raw: Path, part: str) -> list[str]:
-    """Cases of ``labelsTr`` or ``labelsTs``."""
+    """Return the cases of ``labelsTr`` or ``labelsTs``."""
     return sorted(file.name.removesuffix(".nii.gz") for file in (raw / f"labels{part}").glob("*.nii.gz"))

@@ -1,4 +1,4 @@
-"""One cell: train, predict, score, and keep a record. A cell that has a record in the workspace is not run again."""
+"""Execution of a run: train, predict, score and write a record; a run with a record is not repeated."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ STAGE1 = ("PASegStage1Trainer", "PASegStage1AuxTrainer")
 
 
 class BenchmarkWorkspace(Workspace):
-    """Where nnU-Net finds the benchmark's trainers too."""
+    """A workspace in which nnU-Net finds the benchmark's trainers too."""
 
     def environment(self) -> dict[str, str]:
+        """Return nnU-Net's environment variables, with the folder of the benchmark's trainers."""
         return {**super().environment(), "nnUNet_extTrainer": str(HERE / "ext")}
 
 
 def execute(workspace: Workspace, run: Run, data: Path, output: Path) -> Score:
-    """Run a cell as far as it is not done yet, and put its record and the scores of its cases into ``output``.
+    """Complete a run and copy its record and the scores of its cases into ``output``.
 
     Raises:
-        PasegError: the cell makes no sense, or a command failed.
+        PasegError: The method does not fit the dataset, or a command failed.
     """
     check(METHODS[run.method], TASKS[run.task])
     kept = workspace.folder / "cells"
@@ -55,7 +56,7 @@ def execute(workspace: Workspace, run: Run, data: Path, output: Path) -> Score:
 
 
 def _run(workspace: Workspace, run: Run, data: Path, cases: Path) -> dict[str, Any]:
-    """Train, predict and score; the record."""
+    """Train, predict and score, and return the record."""
     method, preset = METHODS[run.method], PRESETS[run.preset]
     dataset, plans = prepare(workspace, run, data)
     number = fold(method, run.point_seed)
@@ -86,11 +87,11 @@ def _run(workspace: Workspace, run: Run, data: Path, cases: Path) -> dict[str, A
 
 
 def _stage1(workspace: Workspace, run: Run, dataset: str, plans: str, number: int) -> list[str]:
-    """The trainers that a stage 2 starts from, in their places; none for other methods."""
+    """Return the names of the trainers that a stage 2 starts from, linked where it expects them; else none."""
     _, stage2, variant = METHODS[run.method].trainer.partition("PASegStage2Trainer")
     if not stage2:
         return []
-    # An ablation of stage 2 starts from the same stage 1 as the whole method, under the name that it looks for.
+    # An ablation of stage 2 starts from the same stage 1 as the whole method, linked under the name that it expects.
     names = [trainer + METHODS[run.method].starts_from + run.suffix for trainer in STAGE1]
     for trainer, name in zip(STAGE1, names, strict=True):
         wanted = trainer + variant + run.suffix
@@ -102,21 +103,21 @@ def _stage1(workspace: Workspace, run: Run, dataset: str, plans: str, number: in
 
 
 def training_seconds(folder: Path) -> float:
-    """Sum of the epochs' times in the logs of a fold, however often it was interrupted."""
+    """Return the sum of the epochs' times in all logs of a fold."""
     texts = [log.read_text(encoding="utf-8", errors="replace") for log in sorted(folder.glob("training_log_*.txt"))]
     times = [float(time) for text in texts for time in re.findall(r"Epoch time: ([\d.]+) s", text)]
     return round(sum(times), 1)
 
 
 def command(run: Run) -> str:
-    """The command that runs a cell."""
+    """Return the command that executes a run."""
     words = ["python -m benchmarks.accuracy DATA --workspace FOLDER", f"--tasks {run.task} --methods {run.method}"]
     words += [f"--point-seeds {run.point_seed} --weight-seeds {run.weight_seed}", f"--preset {run.preset}"]
     return " ".join([*words, f"--epochs {run.epochs} --iterations {run.iterations}"])
 
 
 def revision() -> str:
-    """Of the source, with "-dirty" where it has been changed; empty where there is no git."""
+    """Return the revision of the source, with "-dirty" for local changes; empty without git."""
     if shutil.which("git") is None:
         return ""
     words = ["git", "describe", "--always", "--dirty", "--exclude=*"]

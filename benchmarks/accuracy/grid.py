@@ -1,4 +1,4 @@
-"""The declared grid: datasets, what the training cases teach, and methods."""
+"""The grid: datasets, training labels and methods."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Task:
-    """A dataset, split by case, and how it is worked on.
+    """A dataset, split by case, and its settings.
 
     Attributes:
-        source: folder of the dense dataset.
-        dataset_id: of the densely labelled dataset; the numbers of the others follow from it (see :class:`Labels`).
-        num_train, num_test: cases, drawn with seed 0.
-        merge: name of the one class that all classes become, or None to keep them.
-        spacing_mm: (z, y, x) to work at without a GPU, or None for nnU-Net's choice.
-        epochs: of every training without a GPU.
-        targets: to annotate in a case, for the annotation minutes.
-        mirroring: augment by mirroring; without, where a mirror turns one class into another.
+        title: Name in tables that readers see first.
+        source: Folder of the dense dataset.
+        dataset_id: Number of the dense reference dataset; those of the others follow from it (see :class:`Labels`).
+        num_train: Number of training cases, drawn with seed 0.
+        num_test: Number of test cases, drawn with seed 0.
+        merge: Name of the one class that all classes become, or None to keep them.
+        spacing_mm: Spacing (z, y, x) without a GPU, or None for nnU-Net's choice.
+        epochs: Epochs per training without a GPU.
+        targets: Targets per case, for the annotation time.
+        mirroring: Whether to augment by mirroring; not where a mirror turns one class into another.
     """
 
+    title: str
     source: str
     dataset_id: int
     num_train: int
@@ -32,29 +35,42 @@ class Task:
 
 
 TASKS = {
-    "hippocampus-2mm": Task("Dataset004_Hippocampus", 310, 60, 40, merge="hippocampus", spacing_mm=(2.0, 2.0, 2.0)),
-    # Front and back, or left and right, look alike in a mirror.
-    "hippocampus2": Task("Dataset004_Hippocampus", 330, 60, 40, spacing_mm=(2.0, 2.0, 2.0), targets=2, mirroring=False),
-    "atrium-4mm": Task("Dataset050_LeftAtrium", 320, 45, 30, spacing_mm=(4.0, 4.0, 4.0)),
-    "abdomen": Task(
-        "Dataset070_AbdomenMR", 340, 10, 5, spacing_mm=(7.7, 10.0, 10.0), epochs=10, targets=4, mirroring=False
+    "hippocampus-2mm": Task(
+        "hippocampus", "Dataset004_Hippocampus", 310, 60, 40, merge="hippocampus", spacing_mm=(2.0, 2.0, 2.0)
     ),
-    "sarcoma": Task("Dataset060_SoftTissueSarcoma", 350, 22, 11, spacing_mm=(6.0, 6.0, 6.0)),
-    "phantom": Task("Dataset900_Phantom", 360, 24, 12, epochs=2),
+    # Anterior and posterior, or left and right, look alike in a mirror.
+    "hippocampus2": Task(
+        *("hippocampus, two parts", "Dataset004_Hippocampus", 330, 60, 40),
+        spacing_mm=(2.0, 2.0, 2.0),
+        targets=2,
+        mirroring=False,
+    ),
+    "atrium-4mm": Task("left atrium", "Dataset050_LeftAtrium", 320, 45, 30, spacing_mm=(4.0, 4.0, 4.0)),
+    "abdomen": Task(
+        *("four abdominal organs", "Dataset070_AbdomenMR", 340, 10, 5),
+        spacing_mm=(7.7, 10.0, 10.0),
+        epochs=10,
+        targets=4,
+        mirroring=False,
+    ),
+    "sarcoma": Task("sarcoma", "Dataset060_SoftTissueSarcoma", 350, 22, 11, spacing_mm=(6.0, 6.0, 6.0)),
+    "phantom": Task("phantom", "Dataset900_Phantom", 360, 24, 12, epochs=2),
 }
-"""Coarse voxels make small networks that a CPU can train to their end.
+"""With a coarse spacing, networks are small and a CPU can finish their training.
 
-Hippocampus with its two classes merged, and kept; the phantoms are those of ``make benchmark-quick``.
+The two classes of the hippocampus are merged in one task and kept in the other. The phantoms are those of
+``make benchmark-quick``.
 """
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What the training cases teach.
+    """Training labels.
 
     Attributes:
-        options: of the conversion.
-        offset, per_point_seed: the dataset's number is the task's, plus these two, the second times the point seed.
+        options: Options of the conversion.
+        offset: Difference between the numbers of the dataset and of the task's dense dataset, for point seed 0.
+        per_point_seed: Further difference per point seed.
     """
 
     options: tuple[str, ...]
@@ -66,8 +82,8 @@ LABELS = {
     "dense": Labels(("--dense",), 0, 0),
     "adaptive": Labels(("--seeds", "adaptive"), 1, 2),
     "paper": Labels(("--seeds", "paper"), 2, 2),
-    # The paper's rule takes what is nearer than a fraction of the largest distance in the box: of none, the clicked
-    # voxels are left; of all, all but the farthest voxel of the box.
+    # By the paper's rule, voxels nearer than a fraction of the largest distance in the box are foreground. A fraction
+    # of almost zero keeps the clicked voxels; a fraction of one keeps all but the farthest voxel of the box.
     "points": Labels(("--seeds", "paper", "--threshold", "1e-6"), 100, 1),
     "box": Labels(("--seeds", "paper", "--threshold", "1"), 200, 1),
     "narrow": Labels(("--seeds", "adaptive", "--background", "1.5"), 400, 1),
@@ -80,11 +96,11 @@ class Method:
     """Labels and trainer.
 
     Attributes:
-        labels: a key of :data:`LABELS`.
-        trainer: nnU-Net's, this package's, or one of ext/ablations.py.
-        share: of the minutes that points on all training cases take; as many cases train as that pays for. None is all
-            training cases, whatever they cost.
-        starts_from: the variant of stage 1 that a stage 2 starts from.
+        labels: Key of :data:`LABELS`.
+        trainer: Trainer of nnU-Net, of this package, or of ext/ablations.py.
+        share: Fraction of the annotation time of points on all training cases, which limits the number of training
+            cases. None: all training cases, whatever their annotation costs.
+        starts_from: Variant of stage 1 that a stage 2 starts from.
     """
 
     labels: str
@@ -126,11 +142,18 @@ METHODS = {
     "dense-few": Method("dense", "nnUNetTrainer", share=1.0),
     "dense": Method("dense", "nnUNetTrainer"),
 }
-"""In the order of the tables."""
+"""Methods by name, in the order of the tables."""
 
-HEADLINE = ("seeds-paper", "stage1-paper", "seeds", "stage1", "stage2", "dense")
-"""Methods that run unless the command line names others."""
+HEADLINE = {
+    "seeds-paper": "nnU-Net, published seeds",
+    "stage1-paper": "stage 1, as published",
+    "seeds": "nnU-Net, our seeds",
+    "stage1": "stage 1",
+    "stage2": "stage 2",
+    "dense": "nnU-Net, dense masks",
+}
+"""Methods that run by default, with their column titles in the headline table."""
 
 SHARES = (1.0, 0.5, 0.2)
 POINT_SEEDS = range(4)
-"""Further ones would need dataset numbers that are others'."""
+"""Further seeds would need dataset numbers that belong to other tasks."""

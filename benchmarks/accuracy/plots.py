@@ -1,4 +1,4 @@
-"""Two pictures of the table: the gap that each method closes, and Dice against annotation minutes."""
+"""Two figures of the table: the gap that each method closes, and Dice against annotation time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.accuracy.scores import Score
 from benchmarks.accuracy.tables import PAPER, gap_closed
 from nnunet_paseg.io.files import atomic_output
 
-# Okabe and Ito's palette: told apart by colour-blind readers too.
+# Okabe and Ito's palette, which colour-blind readers can distinguish too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 MARKERS = "osD^vP"
 
@@ -29,17 +29,17 @@ CURVES = {
     "mixed, stage 1": ("mixed-stage1",),
     "mixed, stage 2": ("mixed",),
 }
-"""Methods along each curve of the economics, in the order of their minutes."""
+"""Methods along each curve of the economics, in order of annotation time."""
 
 LOWEST = -0.5
-"""Part of the gap, below which the first picture does not reach."""
+"""Lowest gap closed in the first figure."""
 
 
 def plot_gaps(scores: Sequence[Score], file: Path) -> None:
-    """Part of the way from the paper's seeds to dense masks: a mark a seed, hollow where the way is too short.
+    """Plot the gap closed between published seeds and dense masks, one marker per run.
 
-    What falls below :data:`LOWEST` is drawn there, with its value. Methods that train on some of the cases only are the
-    other picture's.
+    Markers are hollow where the gap is too small. Values below :data:`LOWEST` are drawn there, with their value.
+    Methods that train on a subset of the cases are in the other figure.
     """
     whole = [name for name, method in METHODS.items() if method.share is None]
     found = [(s, gap) for s in scores if s.method in whole and (gap := gap_closed(s, scores, PAPER)) is not None]
@@ -60,23 +60,24 @@ def plot_gaps(scores: Sequence[Score], file: Path) -> None:
             )
             if gap.closed < LOWEST:
                 text = f"{gap.closed:.1f}"
-                # Upright, since marks of several datasets lie side by side.
+                # Upright, because the markers of several datasets are side by side.
                 axes.annotate(text, place, (0, 8), textcoords="offset points", ha="center", va="bottom", rotation=90)
-        # The legend's mark is filled, whatever the first cell is.
-        axes.plot([], [], MARKERS[index % len(MARKERS)], color=COLOURS[index % len(COLOURS)], label=dataset)
-    for level, name in ((0, "the paper's seeds"), (1, "dense masks")):
+        # The legend's marker is always filled.
+        title = TASKS[dataset].title
+        axes.plot([], [], MARKERS[index % len(MARKERS)], color=COLOURS[index % len(COLOURS)], label=title)
+    for level, name in ((0, "published seeds"), (1, "dense masks")):
         axes.axhline(level, color="0.6", linewidth=1)
         axes.text(1.0, level, f" {name}", transform=axes.get_yaxis_transform(), va="center", color="0.4")
     axes.set_xticks(range(len(methods)), methods, rotation=30, ha="right")
     axes.set_xlim(-0.5, max(1, len(methods)) - 0.5)
-    axes.set_ylabel("part of the gap closed (Dice)")
+    axes.set_ylabel("gap closed (Dice)")
     if datasets:
         axes.legend(frameon=False)
     _save(figure, file)
 
 
 def plot_economics(scores: Sequence[Score], file: Path) -> None:
-    """Dice against annotation minutes, a panel a dataset with cells of few dense masks; no file where there is none."""
+    """Plot Dice against annotation time, one panel per dataset with runs on few dense masks; no file without any."""
     few = [score for score in scores if score.method.startswith("dense-few")]
     panels = sorted({(score.dataset, score.iterations, score.preset) for score in few})
     if not panels:
@@ -86,12 +87,12 @@ def plot_economics(scores: Sequence[Score], file: Path) -> None:
         axes = figure.add_subplot(1, len(panels), index)
         own = [score for score in scores if (score.dataset, score.iterations, score.preset) == panel]
         _draw_curves(axes, own)
-        axes.set_title(f"{panel[0]}, {panel[1]} iterations")
+        axes.set_title(f"{TASKS[panel[0]].title}, {panel[1]} iterations")
     _save(figure, file)
 
 
 def curve(scores: Sequence[Score], methods: Sequence[str]) -> list[tuple[float, float, int]]:
-    """Minutes, mean Dice over seeds, and number of cells of each method that was measured; scores of one dataset."""
+    """Return annotation minutes, mean Dice over seeds and number of runs of each method, for one dataset's scores."""
     points = []
     for method in methods:
         values = [score.dice for score in scores if score.method == method]
@@ -109,7 +110,7 @@ def _draw_curves(axes: Axes, scores: Sequence[Score]) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("annotation minutes")
+    axes.set_xlabel("annotation time (minutes)")
     axes.set_ylabel("Dice")
     axes.grid(visible=True, which="both", alpha=0.2)
     axes.legend(frameon=False)

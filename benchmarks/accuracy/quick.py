@@ -1,7 +1,7 @@
-"""Run one cell anew and compare it with the committed row: does the table hold on this machine?
+"""Repeat one run and compare it with the committed row.
 
-With a folder of real data, it is stock nnU-Net on the seeds of the hippocampus at 2 mm, 5000 iterations; without, the
-same on phantoms, 500 iterations. Both take less than half an hour on two CPU cores.
+With a folder of real data, the run is stock nnU-Net on the seeds of the hippocampus at 2 mm, 5000 iterations.
+Without data, it is the same on phantoms, 500 iterations. Both take less than half an hour on two CPU cores.
 
 Example:
     python -m benchmarks.accuracy.quick DATA --workspace /tmp/quick
@@ -25,38 +25,41 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output
 
 TOLERANCES = {"hippocampus-2mm": 0.03, "phantom": 0.1}
-"""In Dice. The phantoms' run has no seed, a tenth of the iterations and 12 test cases; the hippocampus's starts from
-the same weights and sees the same batches, and differs by what another processor rounds otherwise."""
+"""Tolerances in Dice.
+
+The run on phantoms has no seed, a tenth of the iterations and 12 test cases. The run on the hippocampus starts from
+the same weights and sees the same batches: it differs only by the rounding of a different processor.
+"""
 
 
 def committed(run: Run, folder: Path) -> Score:
-    """The row of the same cell.
+    """Return the committed score of the same run.
 
     Raises:
-        PasegError: there is none.
+        PasegError: There is no such row.
     """
     wanted = (run.task, run.method, run.point_seed, run.epochs * run.iterations, run.weight_seed, run.preset)
     for score in read(folder / "accuracy.csv"):
         if score.key == wanted:
             return score
-    raise PasegError(f"{folder / 'accuracy.csv'} has no row of {run.name}: there is nothing to compare with.")
+    raise PasegError(f"{folder / 'accuracy.csv'} has no row of {run.name}: choose a committed run.")
 
 
 def compare(new: Score, old: Score, seconds: float) -> tuple[str, bool]:
-    """What to print, and whether the new value is close enough."""
+    """Return the text to print, and whether the new value is within the tolerance."""
     difference, tolerance = new.dice - old.dice, TOLERANCES[new.dataset]
     close = abs(difference) <= tolerance
     lines = [
         f"{new.dataset}, {new.method}, {new.iterations} iterations, in {seconds / 60:.0f} minutes",
-        f"Dice committed {old.dice:.3f}, here {new.dice:.3f}: {difference:+.3f}, tolerance {tolerance}",
-        f"ASSD committed {old.assd_mm:.2f} mm, here {new.assd_mm:.2f} mm",
+        f"Dice: committed {old.dice:.3f}, this run {new.dice:.3f}, difference {difference:+.3f}, tolerance {tolerance}",
+        f"ASSD: committed {old.assd_mm:.2f} mm, this run {new.assd_mm:.2f} mm",
         "reproduced" if close else "NOT reproduced",
     ]
     return "\n".join(lines), close
 
 
 def make_phantoms(folder: Path) -> Path:
-    """The dense phantoms, and the folder that they lie in."""
+    """Write the dense phantoms, if they are missing, and return their folder."""
     task = TASKS["phantom"]
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / task.source).exists():
@@ -67,14 +70,14 @@ def make_phantoms(folder: Path) -> Path:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run and compare; the exit status is 1 where the row is not reproduced."""
+    """Execute the run, compare it and return the exit status: 1 if the row is not reproduced."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.accuracy.quick",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("data", type=Path, nargs="?", help="folder of the dense datasets (default: phantoms)")
-    parser.add_argument("--workspace", type=Path, required=True, help="a new folder for everything nnU-Net writes")
+    parser.add_argument("--workspace", type=Path, required=True, help="new folder for everything nnU-Net writes")
     parser.add_argument("--num-processes", type=int, default=2, help="default: %(default)s")
     arguments = parser.parse_args(argv)
     workspace = BenchmarkWorkspace(arguments.workspace.resolve(), arguments.num_processes)
@@ -86,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             [run] = runs(["hippocampus-2mm"], ["seeds"], [0], [1])
             data, results = arguments.data.resolve(), RESULTS
         if (workspace.folder / "cells" / f"{run.name}.json").exists():
-            print(f"Finished earlier: to run it anew, delete {workspace.folder}.")
+            print(f"This run is already finished: to repeat it, delete {workspace.folder}.")
         old, started = committed(run, results), time.monotonic()
         new = execute(workspace, run, data, workspace.folder / "new_results")
     except PasegError as error:

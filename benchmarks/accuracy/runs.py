@@ -1,4 +1,4 @@
-"""The cells of the grid, and how much computing each may have."""
+"""The runs of the grid, and the computing budget of each."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from benchmarks.accuracy.grid import TASKS
 
 @dataclass(frozen=True)
 class Preset:
-    """How much computing a cell may have.
+    """Computing budget of a run.
 
     Attributes:
-        device: of nnU-Net's commands.
-        epochs: of every training, or None for the task's.
-        iterations: an epoch, of nnU-Net's batch size.
-        features: of the network's first stage, or None for nnU-Net's own plans.
-        own_spacing: leave the spacing to nnU-Net, whatever the task says.
-        mirroring: predict with nnU-Net's test-time mirroring.
-        num_processes: that nnU-Net may use.
+        device: Device of nnU-Net's commands.
+        epochs: Epochs per training, or None for the task's.
+        iterations: Iterations per epoch, with nnU-Net's batch size.
+        features: Features of the network's first stage, or None for nnU-Net's own plans.
+        own_spacing: Whether nnU-Net chooses the spacing instead of the task.
+        mirroring: Whether nnU-Net predicts with test-time mirroring.
+        num_processes: Number of processes that nnU-Net may use.
     """
 
     device: str
@@ -39,7 +39,7 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class Run:
-    """One training to run and score; ``weight_seed`` 0 leaves the networks' random start to nnU-Net."""
+    """One training and its score; with ``weight_seed`` 0 the training is unseeded, as nnU-Net trains."""
 
     task: str
     method: str
@@ -51,14 +51,14 @@ class Run:
 
     @property
     def suffix(self) -> str:
-        """What every trainer's name ends in."""
+        """Suffix of every trainer's name."""
         mirroring = "" if TASKS[self.task].mirroring else "_nomirroring"
         seed = f"_seed{self.weight_seed}" if self.weight_seed else ""
         return f"{mirroring}_{self.epochs}epochs_{self.iterations}iterations{seed}"
 
     @property
     def name(self) -> str:
-        """Of its prediction and of its record."""
+        """Name of the prediction folder and of the record."""
         other = "" if self.preset == "cpu" else f"_{self.preset}"
         return f"{self.task}_{self.method}_{self.point_seed}{self.suffix}{other}"
 
@@ -73,7 +73,7 @@ def runs(
     epochs: int | None = None,
     iterations: int | None = None,
 ) -> Iterator[Run]:
-    """The cells in the order to run them; all dense masks know no point seed, and are trained on once."""
+    """Yield the runs in order of execution; dense masks do not depend on the points and run once per weight seed."""
     chosen = PRESETS[preset]
     for task in tasks:
         length = (epochs or chosen.epochs or TASKS[task].epochs, iterations or chosen.iterations)

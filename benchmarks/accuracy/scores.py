@@ -1,4 +1,4 @@
-"""Scores of cells, results/accuracy.csv; and of their cases, results/cases."""
+"""Scores of the runs (results/accuracy.csv) and of their cases (results/cases)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,20 @@ from nnunet_paseg.io.files import atomic_output
 
 @dataclass(frozen=True)
 class Score:
-    """One cell, a line of accuracy.csv.
+    """Score of one run, a row of accuracy.csv.
 
     Attributes:
-        dataset: the task.
-        iterations: of a training, in all.
-        dice, assd_mm, hd95_mm: means over test cases and classes; distances over the defined ones.
-        dice_std: standard deviation over test cases and classes.
-        undefined_distances: cases and classes where prediction or reference is empty.
-        weight_seed, preset: as in :class:`~benchmarks.accuracy.runs.Run`; a file without them has the defaults.
+        dataset: Name of the task.
+        method: Name of the method.
+        point_seed: Seed of the simulated points.
+        iterations: Total number of iterations of a training.
+        dice: Mean Dice over test cases and classes.
+        dice_std: Standard deviation of Dice over test cases and classes.
+        assd_mm: Mean ASSD over test cases and classes with a defined distance.
+        hd95_mm: Mean HD95 over test cases and classes with a defined distance.
+        undefined_distances: Number of cases and classes with an empty prediction or reference.
+        weight_seed: Training seed, as in :class:`~benchmarks.accuracy.runs.Run`; 0 if the file does not contain it.
+        preset: Computing budget, as in :class:`~benchmarks.accuracy.runs.Run`; cpu if the file does not contain it.
     """
 
     dataset: str
@@ -43,23 +48,23 @@ class Score:
 
     @property
     def key(self) -> tuple[str, str, int, int, int, str]:
-        """What tells it from other cells."""
+        """Settings that identify the run."""
         return self.dataset, self.method, self.point_seed, self.iterations, self.weight_seed, self.preset
 
     @property
     def name(self) -> str:
-        """Of the files with its record and the scores of its cases."""
+        """Name of the files with its record and the scores of its cases."""
         weights = f"_weights{self.weight_seed}" if self.weight_seed else ""
         other = "" if self.preset == "cpu" else f"_{self.preset}"
         return f"{self.dataset}_{self.method}_{self.point_seed}_{self.iterations}{weights}{other}"
 
 
 KINDS = {"str": str, "int": int, "float": float}
-"""Types of the columns, by the names that the annotations above have."""
+"""Types of the columns, by the name in their annotation."""
 
 
 def score_of(run: Run, rows: Sequence[Row]) -> Score:
-    """A cell's score from those of its test cases."""
+    """Return a run's score from the scores of its test cases."""
     mean = mean_scores(rows)[-1]
     return Score(
         dataset=run.task,
@@ -77,10 +82,10 @@ def score_of(run: Run, rows: Sequence[Row]) -> Score:
 
 
 def read(file: Path) -> list[Score]:
-    """The cells of a CSV file; none where there is no such file.
+    """Return the scores in a CSV file, or none if the file does not exist.
 
     Raises:
-        PasegError: a column is missing, or a value is no number.
+        PasegError: A column is missing, or a value is not a number.
     """
     if not file.exists():
         return []
@@ -91,12 +96,12 @@ def read(file: Path) -> list[Score]:
                 given = {field.name: KINDS[str(field.type)] for field in fields(Score) if line.get(field.name)}
                 scores.append(Score(**{name: kind(line[name]) for name, kind in given.items()}))
             except (TypeError, ValueError) as error:
-                raise PasegError(f"{file}, line {number}: not a cell's score ({error}): repair it.") from error
+                raise PasegError(f"{file}, line {number}: not a run's score ({error}): correct the line.") from error
     return scores
 
 
 def keep(score: Score, file: Path) -> list[Score]:
-    """Add a cell to a CSV file, in place of an older one of the same name; all cells."""
+    """Add a score to a CSV file in place of an older one of the same run, and return all scores."""
     scores = [score, *(old for old in read(file) if old.key != score.key)]
     scores.sort(key=_order)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -109,13 +114,13 @@ def keep(score: Score, file: Path) -> list[Score]:
 
 def _order(score: Score) -> tuple[object, ...]:
     methods = list(METHODS)
-    # A method that has been dropped since is still a line of the table, the last one.
+    # A method that no longer exists is still a row of the table, the last one.
     place = methods.index(score.method) if score.method in methods else len(methods)
     return score.dataset, score.preset, score.iterations, score.point_seed, score.weight_seed, place, score.method
 
 
 def read_cases(file: Path) -> dict[str, float]:
-    """Dice by case, over its classes, from a file that evaluation.table.write_csv wrote; empty if it is not there."""
+    """Return the mean Dice per case from a file of evaluation.table.write_csv; empty if the file does not exist."""
     if not file.exists():
         return {}
     found: defaultdict[str, list[float]] = defaultdict(list)

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.accuracy import RESULTS, quick
 from benchmarks.accuracy.__main__ import main
 from benchmarks.accuracy.budget import cases_for, minutes
-from benchmarks.accuracy.grid import METHODS, TASKS
+from benchmarks.accuracy.grid import HEADLINE, METHODS, TASKS
 from benchmarks.accuracy.plots import CURVES, curve, plot_economics, plot_gaps
 from benchmarks.accuracy.runs import Run
 from benchmarks.accuracy.scores import Score, keep, read, read_cases, score_of
@@ -56,12 +56,13 @@ def test_means_of_the_gaps_that_count():
 def test_the_headline_compares_methods_on_the_same_points():
     scores = [cell("seeds-paper", 0.4), *MEASURED, cell("seeds", 0.55, point_seed=1), cell("seeds", 0.5, "sarcoma")]
     head, _, *lines = headline_table(scores).splitlines()
-    assert head.endswith("draw of points | seeds-paper | stage1-paper | seeds | stage1 | stage2 | dense |")
+    assert head == f"| dataset | iterations | point seed | training seed | {' | '.join(HEADLINE.values())} |"
+    assert list(HEADLINE) == ["seeds-paper", "stage1-paper", "seeds", "stage1", "stage2", "dense"]
     assert lines == [
-        "| atrium-4mm, 1000, 0 | 0.400 ± 0.100 |  | 0.600 ± 0.100 | 0.650 ± 0.100 |  | 0.800 ± 0.100 |",
-        "| abdomen, 1000, 0 |  |  | 0.500 ± 0.100 | 0.530 ± 0.100 |  | 0.550 ± 0.100 |",
-        "| atrium-4mm, 1000, 1 |  |  | 0.550 ± 0.100 | 0.700 ± 0.100 |  | 0.800 ± 0.100 |",
-        "| **gap closed**, mean (runs) | 0 |  | 0.50 (1) | 0.62 (1) |  | 1 |",
+        "| left atrium | 1000 | 0 | 0 | 0.400 ± 0.100 |  | 0.600 ± 0.100 | 0.650 ± 0.100 |  | 0.800 ± 0.100 |",
+        "| four abdominal organs | 1000 | 0 | 0 |  |  | 0.500 ± 0.100 | 0.530 ± 0.100 |  | 0.550 ± 0.100 |",
+        "| left atrium | 1000 | 1 | 0 |  |  | 0.550 ± 0.100 | 0.700 ± 0.100 |  | 0.800 ± 0.100 |",
+        "| **gap closed**, mean (runs) | | | | 0 |  | 0.50 (1) | 0.62 (1) |  | 1 |",
     ]
     assert headline_table([cell("seeds", 0.5)]) == ""
 
@@ -87,7 +88,7 @@ def test_one_training_on_the_papers_seeds_serves_all_seeds_of_weights_but_not_of
 def test_the_spread_over_runs():
     scores = [*MEASURED, replace(cell("stage1", 0.75), weight_seed=1)]
     assert [line for line in spread_table(scores).splitlines() if "atrium" in line] == [
-        "| atrium-4mm, 1000 | stage1 | 3 | 0.700 | 0.050 |"
+        "| atrium-4mm | 1000 | stage1 | 3 | 0.700 | 0.050 |"
     ]
     assert spread_table(MEASURED[:3]) == ""
 
@@ -98,7 +99,8 @@ def test_cells_are_kept_and_replaced(tmp_path):
     keep(cell("seeds", 0.5), file)
     scores = keep(cell("seeds", 0.6), file)
     assert scores == read(file) == [cell("seeds", 0.6), cell("dense", 0.8)]
-    assert "| atrium-4mm, 1000, 0 | seeds | 0.600 (0.100) | 1.00 | 2.00 | 0 |  |  | 0.75 |  |" in page(scores, tmp_path)
+    row = "| atrium-4mm | 1000 | 0 | 0 | seeds | 0.600 | 0.100 | 1.00 | 2.00 | 0 |  |  | 0.75 |  |"
+    assert row in page(scores, tmp_path)
 
 
 def test_methods_of_the_csv_in_the_order_of_the_table(tmp_path):
@@ -192,7 +194,7 @@ def test_comparison_with_the_committed_row(tmp_path):
     old = cell("seeds", 0.6, "hippocampus-2mm")
     text, close = quick.compare(cell("seeds", 0.575, "hippocampus-2mm"), old, 120)
     assert close
-    assert "committed 0.600, here 0.575: -0.025, tolerance 0.03" in text
+    assert "committed 0.600, this run 0.575, difference -0.025, tolerance 0.03" in text
     assert not quick.compare(cell("seeds", 0.56, "hippocampus-2mm"), old, 120)[1]
     assert not quick.compare(cell("seeds", 0.75, "phantom"), cell("seeds", 0.6, "phantom"), 120)[1]
     keep(cell("seeds", 0.6), tmp_path / "accuracy.csv")
@@ -207,7 +209,7 @@ def test_tables_only(tmp_path, capsys):
     assert main(["--tables-only", "--output", str(tmp_path)]) == 0
     text = (tmp_path / "accuracy.md").read_text(encoding="utf-8")
     assert text == page(read(tmp_path / "accuracy.csv"), tmp_path)
-    assert "| stage1 | 0.650 (0.100) | 1.00 | 2.00 | 0 | 0.25 |" in text
+    assert "| stage1 | 0.650 | 0.100 | 1.00 | 2.00 | 0 | 0.25 |" in text
     assert text in capsys.readouterr().out
     assert (tmp_path / "gap_closed.png").exists()
     with pytest.raises(SystemExit):

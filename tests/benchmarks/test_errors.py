@@ -33,7 +33,7 @@ def test_a_folder_without_cells_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["errors.py", str(tmp_path / "nowhere"), "--output", str(tmp_path)])
     with pytest.raises(SystemExit):
         main()
-    assert "nowhere holds no finished cell: run" in capsys.readouterr().err
+    assert "nowhere contains no finished run: run" in capsys.readouterr().err
     assert (tmp_path / "errors.md").read_text(encoding="utf-8") == "kept"
 
 
@@ -71,7 +71,7 @@ def test_a_cell_without_its_predictions_is_refused(tmp_path, monkeypatch, capsys
     monkeypatch.setattr("sys.argv", ["errors.py", str(tmp_path / "one"), "--output", str(tmp_path)])
     with pytest.raises(SystemExit):
         main()
-    assert re.search(r"a\.nii\.gz is gone: delete .*seeds\.json and run", capsys.readouterr().err)
+    assert re.search(r"a\.nii\.gz is missing: delete .*seeds\.json and run", capsys.readouterr().err)
     assert not (tmp_path / "errors.md").exists()
 
 
@@ -82,5 +82,5 @@ def test_a_cell_that_two_workspaces_hold_is_refused(tmp_path, monkeypatch, capsy
     monkeypatch.setattr("sys.argv", ["errors.py", *map(str, folders), "--output", str(tmp_path)])
     with pytest.raises(SystemExit):
         main()
-    assert re.search(r"one and \S+two both hold seeds: give the one that counts", capsys.readouterr().err)
+    assert re.search(r"one and \S+two both contain seeds: pass only one of them", capsys.readouterr().err)
     assert not (tmp_path / "errors.md").exists()

@@ -62,7 +62,7 @@ class FakeWorkspace(BenchmarkWorkspace):
 @pytest.fixture
 def tiny(dense_dataset, tmp_path, monkeypatch):
     """A workspace, and the folder of the dense dataset, of which the task "tiny" is made."""
-    monkeypatch.setitem(TASKS, "tiny", Task("Dataset001_Tiny", 10, 4, 2, spacing_mm=(2.0, 1.0, 1.0)))
+    monkeypatch.setitem(TASKS, "tiny", Task("tiny", "Dataset001_Tiny", 10, 4, 2, spacing_mm=(2.0, 1.0, 1.0)))
     (tmp_path / "space").mkdir()
     return FakeWorkspace(tmp_path / "space", num_processes=1), dense_dataset.parent
 

@@ -1,6 +1,6 @@
-"""Where nnU-Net looks for the benchmark's trainers: this package's, with a part left out, or with a seed.
+"""The benchmark's trainers: this package's, ablated or with a seed.
 
-It imports this file by its bare name, so that nothing of the benchmark can be imported here.
+nnU-Net imports this file by its bare name, so it cannot import anything of the benchmark.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ ABLATIONS: dict[str, dict[str, float | str | bool]] = {
     "noteachers": {"distillation_weight": 0.0},
     "fromplain": {},
 }
-"""Attributes of the trainer, by the part of its name. A stage 2 ``fromplain`` differs in what it starts from alone."""
+"""Changed attributes of the trainer, by part of its name; ``fromplain`` differs only in the stage 1 it starts from."""
 
 
 class LaidOut(nnUNetTrainer):
-    """nnU-Net's trainer with this package's layout in memory, for the sake of the CPU's time: it learns the same."""
+    """nnU-Net's trainer with this package's memory format, which makes it faster on a CPU and changes nothing else."""
 
     def initialize(self) -> None:
+        """Build the network as nnU-Net does and change its memory format."""
         from nnunet_paseg.trainers.memory_layout import lay_out
 
         super().initialize()
@@ -38,15 +39,15 @@ class LaidOut(nnUNetTrainer):
 
 
 def ablated(name: str) -> Any:
-    """A trainer of the package, ablated.
+    """Return a trainer class of this package or of nnU-Net, ablated or with a seed.
 
     Args:
-        name: as of :func:`nnunet_paseg.trainers.trainer_class`, with ``_`` and a key of :data:`ABLATIONS` behind the
-            trainer, and ``_seed{S}`` at the end; both may be missing. The seed is that of the networks' start and of
-            the batches, as far as the training process draws them itself.
+        name: Name as for :func:`~nnunet_paseg.trainers.variants.trainer_class`, optionally with ``_`` and a key of
+            :data:`ABLATIONS` after the trainer, and with ``_seed{S}`` at the end. The seed fixes the initial weights
+            and the batches that the training process draws itself.
 
     Raises:
-        AttributeError: no such trainer (nnU-Net asks with ``hasattr``).
+        AttributeError: There is no such trainer (nnU-Net tests that with ``hasattr``).
     """
     from nnunet_paseg.trainers.variants import changed, trainer_class
 
