@@ -1,4 +1,4 @@
-"""The auxiliary network: the plans' own topology in the other family of U-Nets."""
+"""The auxiliary network: the plans' topology in the other family of U-Nets. Also the memory format of all networks."""
 
 from __future__ import annotations
 
@@ -96,3 +96,17 @@ def weight_shapes(plans: dict[str, Any], configuration: str, dataset: dict[str, 
     with torch.device("meta"):  # shapes without memory
         network = nnUNetTrainer.build_network_architecture(manager, chosen, channels, heads, False)
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def to_channels_last(network: nn.Module, device: torch.device) -> None:
+    """On a CPU, put the channels of all kernels last, which makes oneDNN's convolutions faster; in place.
+
+    Small networks gain most. A GPU is left alone: cuDNN chooses for itself there.
+
+    Args:
+        network: in two or three dimensions. What it computes stays the same, but for rounding.
+        device: that it runs on.
+    """
+    if device.type == "cpu":
+        flat = not any(weight.dim() == 5 for weight in network.parameters())
+        network.to(memory_format=torch.channels_last if flat else torch.channels_last_3d)  # type: ignore[call-overload]

@@ -11,14 +11,16 @@ import torch
 from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
-from torch import distributed, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from nnunet_paseg.trainers import calibration, checks
+from nnunet_paseg.trainers.architectures import to_channels_last
 from nnunet_paseg.trainers.checkpoints import resume, selection
-from nnunet_paseg.trainers.checkpoints.checkpointing import CheckpointingTrainer, bare
+from nnunet_paseg.trainers.checkpoints.checkpointing import CheckpointingTrainer, unwrap
 from nnunet_paseg.trainers.data import padding
-from nnunet_paseg.trainers.memory_layout import lay_out
+from nnunet_paseg.trainers.ranks import gather
+from nnunet_paseg.trainers.step import Step, finest
 from nnunet_paseg.trainers.watch import patches, progress
 
 
@@ -52,7 +54,7 @@ class PASegTrainer(CheckpointingTrainer):
         checks.check_task(self)
         super().initialize()
         if not self.is_ddp:  # its wrapper has noted how the weights lie, and nnU-Net has it on GPUs only
-            lay_out(self.network, self.device)
+            to_channels_last(self.network, self.device)
 
     @staticmethod
     def get_training_transforms(*args: Any, **kwargs: Any) -> BasicTransform:
@@ -109,9 +111,7 @@ class PASegTrainer(CheckpointingTrainer):
 
     def calibrate_all(self) -> None:
         """Calibrate every network that a checkpoint may be asked for."""
-        self._swap_average()
-        self.calibrate(bare(self.network), "The network")
-        self._swap_average()
+        self.calibrate(unwrap(self.network), "The network")
 
     def extra_checkpoint(self) -> dict[str, Any]:
         return {**super().extra_checkpoint(), "is_calibrated": self.is_calibrated}
@@ -120,23 +120,27 @@ class PASegTrainer(CheckpointingTrainer):
         super().load_extra_checkpoint(extra, file)
         self.is_calibrated = extra.get("is_calibrated", False)
 
-    def take_padding(self, batch: dict[str, Any]) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
-        """Move a batch to the device and take the marks of padding and air out of its targets.
+    def prepare_batch(self, batch: dict[str, Any]) -> Step:
+        """Move a batch to the device and resolve the labels of padding and of voxels outside the nonzero mask.
 
         Returns:
-            The image (b, c, *spatial); the targets, finest first, with padding as ignore and air as background; and
-            the mask (b, 1, *spatial) of the voxels that are neither.
+            Targets with padding as ignore and voxels outside the nonzero mask as background; the image; the mask of
+            all other voxels; and the hyper-parameters as weights.
         """
-        targets = batch["target"] if isinstance(batch["target"], list) else [batch["target"]]
-        targets = [target.to(self.device, non_blocking=True) for target in targets]
+        marked = batch["target"] if isinstance(batch["target"], list) else [batch["target"]]
+        marked = [part.to(self.device, non_blocking=True) for part in marked]
         ignore = self.label_manager.ignore_label
-        valid = targets[0][:, :1] <= ignore
         image = batch["data"].to(self.device, non_blocking=True)
-        targets = [padding.unmark(target, ignore) for target in targets]
+        targets = [padding.unmark(part, ignore) for part in marked]
         self.latest_batch = (image, targets[0][:, :1])
-        return image, targets, valid
+        return Step(
+            targets=targets if isinstance(batch["target"], list) else targets[0],
+            image=image,
+            mask=marked[0][:, :1] <= ignore,
+            weights=self.hyper_parameters(),
+        )
 
-    def pooling_of_first_stage(self) -> tuple[int, ...]:
+    def first_pooling(self) -> tuple[int, ...]:
         """Factor by which the network's first pooling shrinks every axis: fine axes 2, coarse ones 1."""
         factors = self.configuration_manager.pool_op_kernel_sizes
         first = next((stage for stage in factors if max(stage) > 1), factors[0])
@@ -145,10 +149,7 @@ class PASegTrainer(CheckpointingTrainer):
     def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
         """Log the mean of every loss term of the epoch, over all GPUs, beside nnU-Net's own figures."""
         super().on_train_epoch_end(train_outputs)
-        if self.is_ddp:
-            everyone: list[Any] = [None] * distributed.get_world_size()
-            distributed.all_gather_object(everyone, train_outputs)
-            train_outputs = [output for outputs in everyone for output in outputs]
+        train_outputs = gather(self, train_outputs)
         names = [name for name in train_outputs[0] if name != "loss"]
         terms = {name: float(np.mean([output[name] for output in train_outputs])) for name in names}
         self.print_to_log_file("Loss terms:", {name: round(value, 4) for name, value in terms.items()})
@@ -178,11 +179,10 @@ class PASegTrainer(CheckpointingTrainer):
         network.eval()
         with torch.no_grad(), torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
             output = network(image)
-        finest = output[0] if isinstance(output, list | tuple) else output
         patches.draw_patches(
             image.cpu().numpy(),
             labels[:, 0].cpu().numpy(),
-            finest.float().softmax(1).cpu().numpy(),
+            finest(output).float().softmax(1).cpu().numpy(),
             Path(self.output_folder) / "paseg_patches.png",
             names=self.dataset_json["labels"],
             spacing_mm=self.configuration_manager.spacing,

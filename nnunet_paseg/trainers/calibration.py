@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn import functional
 
-from nnunet_paseg.trainers.sharing import share_of
+from nnunet_paseg.trainers.ranks import gather, items_of_rank
 
 MOST_CASES, MOST_VOXELS = 50, 50_000
 """Training cases that are predicted, and undecided voxels of each that are looked at: enough for a mean."""
@@ -59,11 +59,7 @@ def calibrate(network: nn.Module, trainer: Any, dataset: Any) -> list[float]:
     Returns:
         The shifts by foreground class; none where no training case has a likely volume.
     """
-    cases = predict(network, trainer, dataset)
-    if trainer.is_ddp:
-        everyone: list[Any] = [None] * distributed.get_world_size()
-        distributed.all_gather_object(everyone, cases)
-        cases = [case for some in everyone for case in some]
+    cases = gather(trainer, predict(network, trainer, dataset))
     if not cases:
         return []
     found = shifts(cases)
@@ -92,7 +88,7 @@ def predict(network: nn.Module, trainer: Any, dataset: Any) -> list[Undecided]:
     supervised, decoder.deep_supervision = decoder.deep_supervision, False
     cases = []
     try:
-        for name in share_of(trainer, names[:: max(1, -(-len(names) // MOST_CASES))]):
+        for name in items_of_rank(trainer, names[:: max(1, -(-len(names) // MOST_CASES))]):
             image, _, _, properties = dataset.load_case(name)
             logits = predictor.predict_sliding_window_return_logits(torch.from_numpy(np.array(image[:])))
             original = properties["shape_after_cropping_and_before_resampling"]

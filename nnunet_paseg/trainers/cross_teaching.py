@@ -3,54 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from nnunet_paseg.losses import distillation_loss
-
-if TYPE_CHECKING:
-    from nnunet_paseg.trainers.stage2 import PASegStage2Trainer
+from nnunet_paseg.trainers.step import Step, Targets, finest
 
 
 class CrossTeachingLoss(nn.Module):
-    """(1 - l) (Dice + CE) on a student's labels + l KD from teachers' logits (PA-Seg, equation 11).
+    """(1 - l) (Dice + CE) on a student's labels + l KD from the teachers' logits (PA-Seg, equation 11).
 
-    ``teacher_logits`` and ``valid`` are set before every training step; without them the loss is nnU-Net's alone, as in
-    validation. Without logits, while label maps stand in for the teachers, there is no distillation. The latest value
-    of every term stands in ``terms``.
+    In validation, where the target is plain labels, the loss is nnU-Net's alone. Without logits, while label maps
+    replace the teachers, there is no distillation.
     """
 
-    def __init__(self, supervised: nn.Module, trainer: PASegStage2Trainer) -> None:
+    def __init__(self, supervised: nn.Module) -> None:
         super().__init__()
         self.supervised = supervised
-        self.trainer = trainer
-        self.teacher_logits: torch.Tensor | None = None
-        self.valid: torch.Tensor | None = None
-        self.terms: dict[str, torch.Tensor] = {}
 
-    def forward(
-        self, output: torch.Tensor | list[torch.Tensor], target: torch.Tensor | list[torch.Tensor]
-    ) -> torch.Tensor:
-        """The weighted sum; ``output`` and ``target`` as nnU-Net passes them."""
-        supervised: torch.Tensor = self.supervised(output, target)
-        if self.valid is None:
+    def forward(self, output: torch.Tensor | list[torch.Tensor], target: Targets | Step) -> torch.Tensor:
+        """Return the weighted sum; ``output`` and ``target`` as nnU-Net passes them."""
+        if not isinstance(target, Step):
+            validation: torch.Tensor = self.supervised(output, target)
+            return validation
+        supervised: torch.Tensor = self.supervised(output, target.targets)
+        target.terms["supervised"] = supervised.detach()
+        if target.teacher_logits is None:
             return supervised
-        if self.teacher_logits is None:
-            self.terms = {"supervised": supervised.detach()}
-            return supervised
-        finest = output[0] if isinstance(output, list | tuple) else output
-        share = self.trainer.distillation_weight
+        weight = target.weights["distillation_weight"]
         distillation = distillation_loss(
-            finest, self.teacher_logits, temperature=self.trainer.temperature, mask=self.valid
+            finest(output), target.teacher_logits, temperature=target.weights["temperature"], mask=target.mask
         )
-        self.terms = {"supervised": supervised.detach(), "distillation": distillation.detach()}
-        return (1 - share) * supervised + share * distillation
+        target.terms["distillation"] = distillation.detach()
+        return (1 - weight) * supervised + weight * distillation
 
 
-def ask(
+def teacher_predictions(
     teachers: Sequence[nn.Module], image: torch.Tensor, labels: torch.Tensor, map_folders: Sequence[str | None]
 ) -> tuple[list[torch.Tensor | None], list[torch.Tensor]]:
     """What the teachers say of a batch, or the label maps that stand in for them.
@@ -80,7 +70,7 @@ def ask(
     return logits, decisions
 
 
-def lessons(logits: Sequence[torch.Tensor | None], *, soft: bool) -> list[torch.Tensor | None]:
+def soft_targets(logits: Sequence[torch.Tensor | None], *, soft: bool) -> list[torch.Tensor | None]:
     """The logits that each student is to come near to.
 
     Args:
@@ -97,22 +87,25 @@ def lessons(logits: Sequence[torch.Tensor | None], *, soft: bool) -> list[torch.
 
 
 def pseudo_labels(
-    decision: torch.Tensor, targets: list[torch.Tensor], valid: torch.Tensor, ignore_label: int, *, keep_certain: bool
-) -> list[torch.Tensor]:
+    decision: torch.Tensor, targets: Targets, mask: torch.Tensor, ignore_label: int, *, keep_certain: bool
+) -> Targets:
     """A teacher's decision where the annotator said nothing, or everywhere.
 
     Args:
         decision: (b, 1, *spatial), the teacher's labels.
         targets: what the annotator said, finest first, (b, 1, *spatial).
-        valid: (b, 1, *spatial), False in padding, which stays ignored, and in air, which stays background.
+        mask: (b, 1, *spatial), False in padding, which stays ignored, and in air, which stays background.
         ignore_label: of unlabelled voxels and of padding.
         keep_certain: the annotator's word overrides the teacher's.
 
     Returns:
         Labels of the targets' sizes and dtype.
     """
-    unknown = targets[0] == ignore_label if keep_certain else torch.ones_like(valid)
-    labels = torch.where(unknown & valid, decision, targets[0])
+    annotated = finest(targets)
+    unknown = annotated == ignore_label if keep_certain else torch.ones_like(mask)
+    labels = torch.where(unknown & mask, decision, annotated)
+    if not isinstance(targets, list):
+        return labels
     # As nnU-Net makes its own coarse targets; nearest-exact needs a floating point image.
     return [
         functional.interpolate(labels.float(), target.shape[2:], mode="nearest-exact").to(labels.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -14,71 +15,74 @@ from nnunet_paseg.losses import gated_crf_loss, variance_loss
 from nnunet_paseg.trainers.architectures import auxiliary_network
 from nnunet_paseg.trainers.base import PASegTrainer
 from nnunet_paseg.trainers.checks import check_channels
+from nnunet_paseg.trainers.step import Step, Targets, finest
 
 
 class SeedLoss(nn.Module):
     """nnU-Net's loss on the labelled voxels, plus mCRF and VM on the full-resolution output (PA-Seg, equation 8).
 
-    ``image`` and ``valid`` are set before every training step; without an image the loss is nnU-Net's alone, as in
-    validation. The latest value of every term stands in ``terms``.
+    In validation, where the target is plain labels, the loss is nnU-Net's alone.
 
     Attributes:
         partial: nnU-Net's Dice + cross-entropy over the labelled voxels, with or without deep supervision.
-        trainer: where the weights, the ramp and the other hyper-parameters stand.
+        pooling: Factors per axis by which probabilities and image are reduced for the mCRF.
+        ignore_label: Label of the unlabelled voxels.
     """
 
-    def __init__(self, partial: nn.Module, trainer: PASegStage1Trainer) -> None:
+    def __init__(self, partial: nn.Module, pooling: tuple[int, ...], ignore_label: int) -> None:
         super().__init__()
         self.partial = partial
-        self.trainer = trainer
-        self.image: torch.Tensor | None = None
-        self.valid: torch.Tensor | None = None
-        self.terms: dict[str, torch.Tensor] = {}
+        self.pooling = pooling
+        self.ignore_label = ignore_label
 
-    def forward(
-        self, output: torch.Tensor | list[torch.Tensor], target: torch.Tensor | list[torch.Tensor]
-    ) -> torch.Tensor:
-        """The weighted sum of the terms; ``output`` and ``target`` as nnU-Net passes them."""
-        partial: torch.Tensor = self.partial(output, target)
-        if self.image is None or self.valid is None:
-            return partial
-        trainer, image, valid = self.trainer, self.image, self.valid
-        finest = output[0] if isinstance(output, list | tuple) else output
-        if trainer.mcrf_channels is not None:
-            image = image[:, list(trainer.mcrf_channels)]
+    def forward(self, output: torch.Tensor | list[torch.Tensor], target: Targets | Step) -> torch.Tensor:
+        """Return the weighted sum of the terms; ``output`` and ``target`` as nnU-Net passes them."""
+        if not isinstance(target, Step):
+            validation: torch.Tensor = self.partial(output, target)
+            return validation
+        partial: torch.Tensor = self.partial(output, target.targets)
+        weights, image, mask = target.weights, target.image, target.mask
+        if weights["mcrf_channels"] is not None:
+            image = image[:, list(weights["mcrf_channels"])]
         with torch.autocast(image.device.type, enabled=False):
-            probabilities = torch.softmax(finest.float(), dim=1)
-            vm = variance_loss(probabilities, image, mask=valid, normalisation=trainer.vm_normalisation)
-            factors = trainer.pooling_of_first_stage()
+            probabilities = torch.softmax(finest(output).float(), dim=1)
+            vm = variance_loss(probabilities, image, mask=mask, normalisation=weights["vm_normalisation"])
             mcrf = gated_crf_loss(
-                average_pool(probabilities, factors),
-                average_pool(image, factors),
-                radius=trainer.mcrf_radius,
-                sigma_space=trainer.mcrf_sigma_space,
-                sigma_intensity=trainer.mcrf_sigma_intensity,
-                mask=average_pool(valid.float(), factors) == 1,
-                normalisation=trainer.mcrf_normalisation,
+                average_pool(probabilities, self.pooling),
+                average_pool(image, self.pooling),
+                radius=weights["mcrf_radius"],
+                sigma_space=weights["mcrf_sigma_space"],
+                sigma_intensity=weights["mcrf_sigma_intensity"],
+                mask=average_pool(mask.float(), self.pooling) == 1,
+                normalisation=weights["mcrf_normalisation"],
             )
-        strength = trainer.ramp() * self.need(target[0] if isinstance(target, list | tuple) else target, valid)
-        self.terms = {"partial": partial.detach(), "mcrf": mcrf.detach(), "vm": vm.detach(), "strength": strength}
-        return partial + strength * (trainer.mcrf_weight * mcrf + trainer.vm_weight * vm)
+        strength = weights["ramp"] * unsupervised_weight(
+            target.labels, mask, ignore_label=self.ignore_label, full_strength_at=weights["full_strength_at"]
+        )
+        terms = {"partial": partial.detach(), "mcrf": mcrf.detach(), "vm": vm.detach(), "strength": strength}
+        target.terms.update(terms)
+        return partial + strength * (weights["mcrf_weight"] * mcrf + weights["vm_weight"] * vm)
 
-    def need(self, labels: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-        """How much a batch needs the unsupervised terms: 1 where its seeds are few, 0 where nothing is open.
 
-        Args:
-            labels: (b, 1, *spatial) of the finest output.
-            valid: (b, 1, *spatial), False in padding and air.
+def unsupervised_weight(
+    labels: torch.Tensor, mask: torch.Tensor, *, ignore_label: int, full_strength_at: float
+) -> torch.Tensor:
+    """Return the weight of the unsupervised losses in a batch: 1 with few seeds, 0 without unlabelled voxels.
 
-        Returns:
-            Unlabelled voxels for every foreground seed, as a part of ``full_strength_at``, at most 1; always 1 where
-            that is 0.
-        """
-        if not self.trainer.full_strength_at:
-            return torch.ones((), device=labels.device)
-        open_voxels = valid & (labels == self.trainer.label_manager.ignore_label)
-        seeds = valid & (labels > 0) & ~open_voxels
-        return (open_voxels.sum() / (self.trainer.full_strength_at * seeds.sum()).clamp(min=1)).clamp(max=1)
+    Args:
+        labels: Labels (b, 1, *spatial) of the full-resolution output.
+        mask: Bool (b, 1, *spatial), False in padding and outside the nonzero mask.
+        ignore_label: Label of the unlabelled voxels.
+        full_strength_at: Unlabelled voxels per foreground seed at which the weight reaches 1; 0 for always 1.
+
+    Returns:
+        Scalar between 0 and 1, proportional to the unlabelled voxels per foreground seed.
+    """
+    if not full_strength_at:
+        return torch.ones((), device=labels.device)
+    unlabelled = mask & (labels == ignore_label)
+    seeds = mask & (labels > 0) & ~unlabelled
+    return (unlabelled.sum() / (full_strength_at * seeds.sum()).clamp(min=1)).clamp(max=1)
 
 
 def average_pool(tensor: torch.Tensor, factors: tuple[int, ...]) -> torch.Tensor:
@@ -146,19 +150,17 @@ class PASegStage1Trainer(PASegTrainer):
         return math.exp(-5 * (1 - self.current_epoch / length) ** 2)
 
     def _build_loss(self) -> nn.Module:
-        return SeedLoss(super()._build_loss(), self)
+        return SeedLoss(super()._build_loss(), self.first_pooling(), self.label_manager.ignore_label)
+
+    def prepare_batch(self, batch: dict[str, Any]) -> Step:
+        """Prepare the batch as in both stages, and add the ramp to the weights."""
+        step = super().prepare_batch(batch)
+        return replace(step, weights={**step.weights, "ramp": self.ramp()})
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """nnU-Net's own step, with the image within reach of the loss."""
-        image, targets, valid = self.take_padding(batch)
-        self.loss.image, self.loss.valid = image, valid
-        try:
-            result = super().train_step(
-                {"data": image, "target": targets if self.enable_deep_supervision else targets[0]}
-            )
-        finally:
-            self.loss.image = self.loss.valid = None
-        return {**result, **{name: float(value) for name, value in self.loss.terms.items()}}
+        """Run nnU-Net's own step, with all that the loss needs in the place of the target."""
+        step = self.prepare_batch(batch)
+        return {**super().train_step({"data": step.image, "target": step}), **step.values()}
 
 
 class PASegStage1AuxTrainer(PASegStage1Trainer):

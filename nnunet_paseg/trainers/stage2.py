@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -9,8 +11,9 @@ from torch import nn
 
 from nnunet_paseg.trainers import checks, cross_teaching
 from nnunet_paseg.trainers.checkpoints import from_stage1
-from nnunet_paseg.trainers.checkpoints.checkpointing import bare
+from nnunet_paseg.trainers.checkpoints.checkpointing import unwrap
 from nnunet_paseg.trainers.data import label_maps
+from nnunet_paseg.trainers.step import Step
 from nnunet_paseg.trainers.students import TwoStudentsTrainer
 
 
@@ -49,7 +52,7 @@ class PASegStage2Trainer(TwoStudentsTrainer):
     map_folders: tuple[str | None, ...] = (None, None)  # of the label maps that they start from, if any
 
     def _build_loss(self) -> nn.Module:
-        return cross_teaching.CrossTeachingLoss(super()._build_loss(), self)
+        return cross_teaching.CrossTeachingLoss(super()._build_loss())
 
     def on_train_start(self) -> None:
         """Start from stage 1 or from label maps, unless a training of stage 2 is continued.
@@ -59,7 +62,7 @@ class PASegStage2Trainer(TwoStudentsTrainer):
                 that cannot be used.
         """
         checks.check_pseudo_labels(self.pseudo_labels)
-        checks.check_refreshes(self.refresh_interval, self.epochs_of_teachers(), self.num_epochs)
+        checks.check_refreshes(self.refresh_interval, self.refresh_period(), self.num_epochs)
         if not self.was_initialized:
             self.initialize()
         if self.current_epoch == 0:
@@ -77,7 +80,7 @@ class PASegStage2Trainer(TwoStudentsTrainer):
         trainers = ("PASegStage1Trainer", "PASegStage1AuxTrainer")
         for network, name, folder in zip(students, trainers, self.map_folders, strict=True):
             if folder is None:
-                self.print_to_log_file("Starting from", from_stage1.load_stage1(bare(network), self, name))
+                self.print_to_log_file("Starting from", from_stage1.load_stage1(unwrap(network), self, name))
             else:
                 self.print_to_log_file(f"Not from {name}: starting from the label maps in {folder}.")
         self.refresh_teachers()
@@ -87,15 +90,15 @@ class PASegStage2Trainer(TwoStudentsTrainer):
         super().refresh_teachers()
         for number, (teacher, folder) in enumerate(zip(self.teachers, self.maps_in_use(), strict=True), start=1):
             if folder is None:
-                self.calibrate(bare(teacher), f"Teacher {number}")
+                self.calibrate(unwrap(teacher), f"Teacher {number}")
 
-    def epochs_of_teachers(self) -> int:
+    def refresh_period(self) -> int:
         """Epochs after which the teachers are renewed."""
         return max(1, round(self.refresh_interval * self.num_epochs))
 
     def maps_in_use(self) -> tuple[str | None, ...]:
         """Folders of the label maps that stand in for the teachers in this epoch."""
-        return self.map_folders if self.current_epoch < self.epochs_of_teachers() else (None, None)
+        return self.map_folders if self.current_epoch < self.refresh_period() else (None, None)
 
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
         """The datasets of both stages, with the label maps beside the labels as long as they are in use.
@@ -110,7 +113,7 @@ class PASegStage2Trainer(TwoStudentsTrainer):
         return label_maps.DatasetWithMaps(training, label_maps.prepare(self, folders, training)), validation
 
     def on_train_epoch_start(self) -> None:
-        interval = self.epochs_of_teachers()
+        interval = self.refresh_period()
         if self.current_epoch > 0 and self.current_epoch % interval == 0:
             self.refresh_teachers()
             self.print_to_log_file("Teachers refreshed.")
@@ -119,47 +122,42 @@ class PASegStage2Trainer(TwoStudentsTrainer):
         self.auxiliary_scheduler.step(self.current_epoch)
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """One nnU-Net step for each student, on what the teachers say of the batch."""
-        image, targets, valid = self.take_padding(batch)
+        """Run one nnU-Net step per student, with the teachers' predictions for the batch."""
+        step = self.prepare_batch(batch)
         with torch.no_grad(), torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
-            logits, decisions = cross_teaching.ask(self.teachers, image, targets[0], self.maps_in_use())
-        targets = [target[:, :1] for target in targets]
-        hard = self.pseudo_labels == "hard"
-        lessons = cross_teaching.lessons(logits, soft=not hard)
-        # Label maps are labels, whatever the teachers are.
-        labels = [decision if hard or said is None else None for said, decision in zip(logits, decisions, strict=True)]
-        try:
-            self.loss.valid = valid
-            primary = self.train_student(image, targets, labels[0], lessons[0])
-            primary_terms = self.loss.terms
-            with self.auxiliary_in_place():
-                self.train_student(image, targets, labels[1], lessons[1])
-        finally:
-            self.loss.teacher_logits = self.loss.valid = None
-        agreement = (decisions[0] == decisions[1]).float().mean().item()
-        terms = {**primary_terms, **{f"{key} (auxiliary)": value for key, value in self.loss.terms.items()}}
-        return {**primary, **{key: float(value) for key, value in terms.items()}, "teacher agreement": agreement}
+            logits, labels = cross_teaching.teacher_predictions(
+                self.teachers, step.image, step.labels, self.maps_in_use()
+            )
+        primary, auxiliary = self.student_steps(step, logits, labels)
+        result = super().train_step({"data": primary.image, "target": primary})
+        with self.auxiliary_in_place():
+            super().train_step({"data": auxiliary.image, "target": auxiliary})
+        agreement = (labels[0] == labels[1]).float().mean().item()
+        terms = {**primary.values(), **{f"{key} (auxiliary)": value for key, value in auxiliary.values().items()}}
+        return {**result, **terms, "teacher agreement": agreement}
 
-    def train_student(
-        self,
-        image: torch.Tensor,
-        targets: list[torch.Tensor],
-        decision: torch.Tensor | None,
-        lesson: torch.Tensor | None,
-    ) -> dict[str, Any]:
-        """nnU-Net's step for the student in place.
+    def student_steps(
+        self, step: Step, logits: Sequence[torch.Tensor | None], labels: Sequence[torch.Tensor]
+    ) -> list[Step]:
+        """Return the steps of the primary and of the auxiliary student.
 
         Args:
-            image: (b, c, *spatial).
-            targets: what the annotator said, finest first, (b, 1, *spatial).
-            decision: (b, 1, *spatial), labels for what the annotator left open, if any.
-            lesson: (b, classes, *spatial), logits to come near to, if any.
+            step: Batch whose targets are the annotator's labels, then one channel per folder of label maps.
+            logits: Logits (b, classes, *spatial) of each teacher; None where a label map replaces it.
+            labels: Labels (b, 1, *spatial) predicted by each teacher, or those of its label map.
         """
-        if decision is not None:
-            ignore, keep = self.label_manager.ignore_label, self.keep_certain
-            targets = cross_teaching.pseudo_labels(decision, targets, self.loss.valid, ignore, keep_certain=keep)
-        self.loss.teacher_logits = lesson
-        return super().train_step({"data": image, "target": targets if self.enable_deep_supervision else targets[0]})
+        targets = [part[:, :1] for part in step.targets] if isinstance(step.targets, list) else step.targets[:, :1]
+        hard, ignore = self.pseudo_labels == "hard", self.label_manager.ignore_label
+        steps = []
+        soft = cross_teaching.soft_targets(logits, soft=not hard)
+        for own_logits, own_labels, soft_target in zip(logits, labels, soft, strict=True):
+            own_targets = targets
+            if hard or own_logits is None:  # label maps are labels, whatever the teachers are
+                own_targets = cross_teaching.pseudo_labels(
+                    own_labels, targets, step.mask, ignore, keep_certain=self.keep_certain
+                )
+            steps.append(replace(step, targets=own_targets, teacher_logits=soft_target, terms={}))
+        return steps
 
     def extra_checkpoint(self) -> dict[str, Any]:
         return {**super().extra_checkpoint(), "map_folders": list(self.map_folders)}

@@ -12,7 +12,7 @@ from torch import nn
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.trainers.base import PASegTrainer
-from nnunet_paseg.trainers.checkpoints.checkpointing import bare
+from nnunet_paseg.trainers.checkpoints.checkpointing import unwrap
 from nnunet_paseg.trainers.stage1 import PASegStage1AuxTrainer
 
 
@@ -23,7 +23,7 @@ class TwoStudentsTrainer(PASegTrainer):
     methods act on the auxiliary one within :meth:`auxiliary_in_place`.
     """
 
-    auxiliary: dict[str, Any]  # the second student: its network, optimizer, grad_scaler and weight_average
+    auxiliary: dict[str, Any]  # the second student: its network, optimizer and grad_scaler
     teachers: list[nn.Module]  # of the primary and of the auxiliary student
 
     def initialize(self) -> None:
@@ -39,7 +39,6 @@ class TwoStudentsTrainer(PASegTrainer):
         finally:
             del self.build_network_architecture  # type: ignore[method-assign]
         self.auxiliary = self._student()
-        self.auxiliary["weight_average"] = None  # the primary network predicts
         self.auxiliary["grad_scaler"] = copy.deepcopy(own["grad_scaler"])
         self.auxiliary_scheduler = self.lr_scheduler
         self.lr_scheduler = scheduler
@@ -48,12 +47,12 @@ class TwoStudentsTrainer(PASegTrainer):
 
     def _frozen(self, student: nn.Module) -> nn.Module:
         """A copy that is never trained, gives its finest output alone, and is compiled where the students are."""
-        teacher = copy.deepcopy(bare(student)).eval().requires_grad_(False)
+        teacher = copy.deepcopy(unwrap(student)).eval().requires_grad_(False)
         teacher.decoder.deep_supervision = False  # type: ignore[union-attr]
         return torch.compile(teacher) if self._do_i_compile() else teacher  # type: ignore[return-value]
 
     def _student(self) -> dict[str, Any]:
-        names = ("network", "optimizer", "grad_scaler", "weight_average")
+        names = ("network", "optimizer", "grad_scaler")
         return {name: getattr(self, name) for name in names}
 
     def _put(self, student: dict[str, Any]) -> None:
@@ -74,21 +73,21 @@ class TwoStudentsTrainer(PASegTrainer):
         """Freeze the students' present weights into the teachers."""
         students = (self.network, self.auxiliary["network"])
         for teacher, student in zip(self.teachers, students, strict=True):
-            bare(teacher).load_state_dict(bare(student).state_dict())
+            unwrap(teacher).load_state_dict(unwrap(student).state_dict())
 
     def calibrate_all(self) -> None:
         """The auxiliary student too, which can be exported."""
         super().calibrate_all()
-        self.calibrate(bare(self.auxiliary["network"]), "The auxiliary network")
+        self.calibrate(unwrap(self.auxiliary["network"]), "The auxiliary network")
 
     def extra_checkpoint(self) -> dict[str, Any]:
         scaler = self.auxiliary["grad_scaler"]
         return {
             **super().extra_checkpoint(),
-            "auxiliary_weights": bare(self.auxiliary["network"]).state_dict(),
+            "auxiliary_weights": unwrap(self.auxiliary["network"]).state_dict(),
             "auxiliary_optimizer": self.auxiliary["optimizer"].state_dict(),
             "auxiliary_scaler": None if scaler is None else scaler.state_dict(),
-            "teacher_weights": [bare(teacher).state_dict() for teacher in self.teachers],
+            "teacher_weights": [unwrap(teacher).state_dict() for teacher in self.teachers],
         }
 
     def load_extra_checkpoint(self, extra: dict[str, Any], file: str) -> None:
@@ -100,9 +99,9 @@ class TwoStudentsTrainer(PASegTrainer):
         if "auxiliary_weights" not in extra:
             raise PasegError(f"{file} is no checkpoint of stage 2. Delete it and start without --c.")
         super().load_extra_checkpoint(extra, file)
-        bare(self.auxiliary["network"]).load_state_dict(extra["auxiliary_weights"])
+        unwrap(self.auxiliary["network"]).load_state_dict(extra["auxiliary_weights"])
         self.auxiliary["optimizer"].load_state_dict(extra["auxiliary_optimizer"])
         if self.auxiliary["grad_scaler"] is not None and extra["auxiliary_scaler"] is not None:
             self.auxiliary["grad_scaler"].load_state_dict(extra["auxiliary_scaler"])
         for teacher, weights in zip(self.teachers, extra["teacher_weights"], strict=True):
-            bare(teacher).load_state_dict(weights)
+            unwrap(teacher).load_state_dict(weights)

@@ -11,8 +11,8 @@ from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as nnunet
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from nnunet_paseg.trainers import trainer_class
-from nnunet_paseg.trainers.checkpoints.checkpointing import bare
+from nnunet_paseg.trainers import calibration, trainer_class
+from nnunet_paseg.trainers.checkpoints.checkpointing import unwrap
 
 
 def make_trainer(name, plans, dataset_json):
@@ -31,7 +31,7 @@ def states(trainer):
     networks = [trainer.network]
     if hasattr(trainer, "teachers"):
         networks += [trainer.auxiliary["network"], *trainer.teachers]
-    return [{name: tensor.clone() for name, tensor in bare(network).state_dict().items()} for network in networks]
+    return [{name: tensor.clone() for name, tensor in unwrap(network).state_dict().items()} for network in networks]
 
 
 def one_step(trainer, name, batch, rank):
@@ -81,6 +81,7 @@ def train(trainer):
 def main(rank, folder):
     arguments = torch.load(folder / "arguments.pt", weights_only=False)
     torch.set_num_threads(1)
+    calibration.MOST_CASES = 2
     distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
     results = {}
     task = arguments["plans"], arguments["dataset_json"]

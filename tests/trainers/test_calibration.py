@@ -9,7 +9,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from nnunet_paseg.trainers import PASegStage1Trainer, PASegStage2Trainer, calibration
 from nnunet_paseg.trainers.calibration import LARGEST_SHIFT, Undecided, calibrate, predict, shifts, undecided
-from nnunet_paseg.trainers.checkpoints.checkpointing import bare
+from nnunet_paseg.trainers.checkpoints.checkpointing import unwrap
 from nnunet_paseg.trainers.checkpoints.resume import read_checkpoint
 
 
@@ -84,7 +84,7 @@ def training_dataset(trainer):
 
 
 def test_the_network_itself_is_calibrated(trainer):
-    network, dataset = bare(trainer.network), training_dataset(trainer)
+    network, dataset = unwrap(trainer.network), training_dataset(trainer)
     with torch.no_grad():  # a new network's logits may differ by more than the largest shift
         network.decoder.seg_layers[-1].weight *= 0.2
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -101,7 +101,7 @@ def test_the_network_itself_is_calibrated(trainer):
 
 
 def test_cases_that_are_predicted(trainer, monkeypatch):
-    network, dataset = bare(trainer.network), training_dataset(trainer)
+    network, dataset = unwrap(trainer.network), training_dataset(trainer)
     trainer.set_deep_supervision_enabled(True)
     everything = predict(network, trainer, dataset)
     assert network.decoder.deep_supervision
@@ -161,11 +161,11 @@ def test_where_nothing_is_within_reach():
 def test_the_final_checkpoint_is_calibrated(trainer, tmp_path):
     trainer.output_folder = str(tmp_path)
     trainer.current_epoch = trainer.num_epochs
-    bias = bare(trainer.network).decoder.seg_layers[-1].bias.detach().clone()
+    bias = unwrap(trainer.network).decoder.seg_layers[-1].bias.detach().clone()
     trainer.dataloader_train = trainer.dataloader_val = None
     trainer.on_train_end()
     stored = read_checkpoint(str(tmp_path / "checkpoint_final.pth"))["network_weights"]
-    last = f"decoder.seg_layers.{len(bare(trainer.network).decoder.seg_layers) - 1}.bias"
+    last = f"decoder.seg_layers.{len(unwrap(trainer.network).decoder.seg_layers) - 1}.bias"
     assert stored[last][0] == bias[0]
     assert (stored[last][1:] != bias[1:]).all()
     assert "The network is calibrated to the likely volumes, shifts of its logits: {'lesion_1': " in log_of(trainer)
@@ -197,7 +197,7 @@ def test_both_networks_of_stage_2_are_calibrated_in_the_end(make_trainer, monkey
     calibrated = []
     monkeypatch.setattr(trainer, "calibrate", lambda network, name: calibrated.append(network))
     trainer.calibrate_all()
-    assert calibrated == [bare(trainer.network), bare(trainer.auxiliary["network"])]
+    assert calibrated == [unwrap(trainer.network), unwrap(trainer.auxiliary["network"])]
 
 
 def log_of(trainer):
@@ -210,7 +210,7 @@ def test_nothing_is_shifted(trainer, reason):
         trainer.calibrate_volumes = False
     else:
         trainer.dataset_json["likely_volume_mm3"] = {}
-    network = bare(trainer.network)
+    network = unwrap(trainer.network)
     before = network.decoder.seg_layers[-1].bias.detach().clone()
     trainer.calibrate(network, "The network")
     assert torch.equal(network.decoder.seg_layers[-1].bias, before)
@@ -223,7 +223,7 @@ def test_teachers_are_calibrated_and_students_are_not(make_trainer):
     trainer.initialize()
     trainer.refresh_teachers()
     for teacher, student in zip(trainer.teachers, (trainer.network, trainer.auxiliary["network"]), strict=True):
-        theirs, own = (bare(network).decoder.seg_layers[-1] for network in (teacher, student))
+        theirs, own = (unwrap(network).decoder.seg_layers[-1] for network in (teacher, student))
         assert torch.equal(theirs.weight, own.weight)
         assert theirs.bias[0] == own.bias[0]
         assert (theirs.bias[1:] != own.bias[1:]).all()
@@ -236,7 +236,7 @@ def test_label_maps_stand_in_for_a_teacher_that_knows_nothing_yet(make_trainer):
     trainer.map_folders = ("maps", None)
     trainer.refresh_teachers()
     moved = [
-        not torch.equal(bare(teacher).decoder.seg_layers[-1].bias, bare(student).decoder.seg_layers[-1].bias)
+        not torch.equal(unwrap(teacher).decoder.seg_layers[-1].bias, unwrap(student).decoder.seg_layers[-1].bias)
         for teacher, student in zip(trainer.teachers, (trainer.network, trainer.auxiliary["network"]), strict=True)
     ]
     assert moved == [False, True]

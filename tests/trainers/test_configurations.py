@@ -117,11 +117,10 @@ def test_the_channels_that_guide_the_image_terms(make_trainer, preprocess):
         trainer.mcrf_channels = channels
         trainer.initialize()
         batch = two_channels(trainer, noise)
-        picture, targets, valid = trainer.take_padding(batch)
-        trainer.loss.image, trainer.loss.valid = picture, valid
+        prepared = trainer.prepare_batch(batch)
         torch.manual_seed(1)
-        trainer.loss([torch.randn(2, 3, *target.shape[2:]) for target in targets], targets)
-        terms.append((trainer.loss.terms["mcrf"].item(), trainer.loss.terms["vm"].item()))
+        trainer.loss([torch.randn(2, 3, *target.shape[2:]) for target in prepared.targets], prepared)
+        terms.append((prepared.terms["mcrf"].item(), prepared.terms["vm"].item()))
     everything, everything_noisy, first, first_noisy, second_noisy = terms
     assert everything != pytest.approx(everything_noisy)
     assert first == pytest.approx(first_noisy)

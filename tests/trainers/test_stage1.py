@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,7 +7,9 @@ import torch
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.losses import gated_crf_loss, variance_loss
 from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer
-from nnunet_paseg.trainers.stage1 import average_pool
+from nnunet_paseg.trainers.stage1 import average_pool, unsupervised_weight
+
+IGNORE = 3
 
 
 @pytest.fixture
@@ -52,26 +55,26 @@ def test_no_ramp_at_all(trainer):
 
 def test_the_loss_is_the_weighted_sum_of_its_terms(trainer):
     batch = batch_of(trainer)
-    image, targets, valid = trainer.take_padding(batch)
-    assert not valid[..., :3].any()
-    assert valid[..., 3:].all()
+    trainer.mcrf_weight, trainer.vm_weight, trainer.ramp_fraction, trainer.full_strength_at = 3.0, 7.0, 0, 0.0
+    step = trainer.prepare_batch(batch)
+    image, targets, mask = step.image, step.targets, step.mask
+    assert not mask[..., :3].any()
+    assert mask[..., 3:].all()
     assert (targets[0][..., :3] == trainer.label_manager.ignore_label).all()
     torch.manual_seed(0)
     outputs = [torch.randn(2, 3, *target.shape[2:]) for target in targets]
     partial = trainer.loss(outputs, targets)
-    trainer.loss.image, trainer.loss.valid = image, valid
-    trainer.mcrf_weight, trainer.vm_weight, trainer.ramp_fraction, trainer.full_strength_at = 3.0, 7.0, 0, 0.0
     probabilities = outputs[0].softmax(1)
-    factors = trainer.pooling_of_first_stage()
+    factors = trainer.first_pooling()
     crf = gated_crf_loss(
         average_pool(probabilities, factors),
         average_pool(image, factors),
-        mask=average_pool(valid.float(), factors) == 1,
+        mask=average_pool(mask.float(), factors) == 1,
         normalisation=trainer.mcrf_normalisation,
     )
-    vm = variance_loss(probabilities, image, mask=valid, normalisation=trainer.vm_normalisation)
-    torch.testing.assert_close(trainer.loss(outputs, targets), partial + 3 * crf + 7 * vm)
-    assert trainer.loss.terms == pytest.approx(
+    vm = variance_loss(probabilities, image, mask=mask, normalisation=trainer.vm_normalisation)
+    torch.testing.assert_close(trainer.loss(outputs, step), partial + 3 * crf + 7 * vm)
+    assert step.values() == pytest.approx(
         {"partial": partial.item(), "mcrf": crf.item(), "vm": vm.item(), "strength": 1}
     )
 
@@ -88,32 +91,33 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(trainer):
         (0, 4, 0.0, 1),
     ],
 )
-def test_the_unsupervised_terms_follow_what_the_seeds_leave_open(trainer, open_voxels, seeds, full_at, expected):
-    labels, valid = torch.zeros(2, 1, 8, 8, 8), torch.ones(2, 1, 8, 8, 8, dtype=torch.bool)
+def test_the_unsupervised_terms_follow_what_the_seeds_leave_open(open_voxels, seeds, full_at, expected):
+    labels, mask = torch.zeros(2, 1, 8, 8, 8), torch.ones(2, 1, 8, 8, 8, dtype=torch.bool)
     order = torch.randperm(labels.numel(), generator=torch.Generator().manual_seed(0))
-    labels.view(-1)[order[:open_voxels]] = trainer.label_manager.ignore_label
+    labels.view(-1)[order[:open_voxels]] = IGNORE
     labels.view(-1)[order[open_voxels : open_voxels + seeds]] = torch.arange(seeds) % 2 + 1.0
     padding = order[-100:]
-    labels.view(-1)[padding], valid.view(-1)[padding] = trainer.label_manager.ignore_label, False
-    trainer.full_strength_at = full_at
-    assert trainer.loss.need(labels, valid).item() == pytest.approx(expected)
+    labels.view(-1)[padding], mask.view(-1)[padding] = IGNORE, False
+    found = unsupervised_weight(labels, mask, ignore_label=IGNORE, full_strength_at=full_at)
+    assert found.item() == pytest.approx(expected)
 
 
 def test_a_dense_batch_trains_as_in_nnunet(trainer):
     """Without an unlabelled voxel the loss is nnU-Net's alone, whatever the weights."""
-    image, targets, valid = trainer.take_padding(batch_of(trainer))
-    targets = [target.clamp(max=2) for target in targets]
+    trainer.mcrf_weight, trainer.ramp_fraction = 9.0, 0
+    step = trainer.prepare_batch(batch_of(trainer))
+    step = replace(step, targets=[target.clamp(max=2) for target in step.targets])
+    targets = step.targets
     torch.manual_seed(0)
     outputs = [torch.randn(2, 3, *target.shape[2:]) for target in targets]
     partial = trainer.loss(outputs, targets)
-    trainer.loss.image, trainer.loss.valid, trainer.mcrf_weight, trainer.ramp_fraction = image, valid, 9.0, 0
-    assert trainer.loss(outputs, targets) == partial
+    assert trainer.loss(outputs, step) == partial
 
 
 def test_padding_teaches_nothing(trainer):
     """What the network says in the padding changes neither the loss nor its gradient."""
-    image, targets, valid = trainer.take_padding(batch_of(trainer))
-    trainer.loss.image, trainer.loss.valid = image, valid
+    step = trainer.prepare_batch(batch_of(trainer))
+    targets = step.targets
     output = torch.randn(2, 3, *targets[0].shape[2:], requires_grad=True)
     changed = output.detach().clone()
     changed[..., :2] += 5  # an even number: pooled pairs of voxels lie inside or at the border of the padding
@@ -121,7 +125,7 @@ def test_padding_teaches_nothing(trainer):
     values = []
     for prediction in (output, changed):
         outputs = [prediction] + [torch.zeros(2, 3, *target.shape[2:]) for target in targets[1:]]
-        value = trainer.loss(outputs, targets)
+        value = trainer.loss(outputs, step)
         value.backward()
         values.append(value.detach())
     torch.testing.assert_close(*values)
@@ -138,7 +142,6 @@ def test_a_step_changes_the_network_and_reports_the_terms(trainer):
     )
     assert result["loss"] == pytest.approx(expected, rel=1e-4)
     assert any(not torch.equal(a, b) for a, b in zip(before, trainer.network.parameters(), strict=True))
-    assert trainer.loss.image is None
 
 
 def test_padding_is_marked_in_training_and_ignored_in_validation(trainer):

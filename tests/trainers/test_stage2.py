@@ -1,5 +1,6 @@
 import copy
 import functools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ import torch
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.losses import distillation_loss
 from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PASegStage2Trainer, trainer_class
-from nnunet_paseg.trainers.cross_teaching import ask, lessons, pseudo_labels
+from nnunet_paseg.trainers.cross_teaching import pseudo_labels, soft_targets, teacher_predictions
 from tests.trainers.test_stage1 import batch_of
 
 IGNORE = 3
@@ -54,13 +55,13 @@ def test_pseudo_labels_keep_what_the_annotator_said():
 
 def test_a_lesson_is_the_mean_of_what_the_teachers_say_or_the_other_one_s_word():
     first, second = torch.tensor([1.0, 4.0]), torch.tensor([3.0, -2.0])
-    assert [said.tolist() for said in lessons([first, second], soft=True)] == [[2.0, 1.0], [2.0, 1.0]]
-    assert [said.tolist() for said in lessons([None, second], soft=True)] == [[3.0, -2.0], [3.0, -2.0]]
-    assert lessons([None, None], soft=True) == [None, None]
-    primary, auxiliary = lessons([first, second], soft=False)
+    assert [said.tolist() for said in soft_targets([first, second], soft=True)] == [[2.0, 1.0], [2.0, 1.0]]
+    assert [said.tolist() for said in soft_targets([None, second], soft=True)] == [[3.0, -2.0], [3.0, -2.0]]
+    assert soft_targets([None, None], soft=True) == [None, None]
+    primary, auxiliary = soft_targets([first, second], soft=False)
     assert primary is second
     assert auxiliary is first
-    assert lessons([first, None], soft=False)[0] is None
+    assert soft_targets([first, None], soft=False)[0] is None
 
 
 def test_teachers_and_the_label_maps_that_stand_in_for_them(trainer):
@@ -74,7 +75,7 @@ def test_teachers_and_the_label_maps_that_stand_in_for_them(trainer):
             (("maps", "others"), (1, 2)),
             ((None, "maps"), (None, 1)),
         ):
-            logits, decisions = ask(trainer.teachers, image, labels, folders)
+            logits, decisions = teacher_predictions(trainer.teachers, image, labels, folders)
             for found, decided, said, channel in zip(logits, decisions, (first, second), channels, strict=True):
                 assert (found is None) == (channel is not None)
                 expected = said.argmax(1, keepdim=True) if channel is None else labels[:, channel : channel + 1]
@@ -83,14 +84,14 @@ def test_teachers_and_the_label_maps_that_stand_in_for_them(trainer):
 
 
 def test_the_loss_mixes_supervision_and_distillation(trainer):
-    _, targets, valid = trainer.take_padding(batch_of(trainer))
-    outputs = [torch.randn(2, 3, *target.shape[2:]) for target in targets]
-    teacher = torch.randn(outputs[0].shape)
-    supervised = trainer.loss(outputs, targets)
-    trainer.loss.teacher_logits, trainer.loss.valid = teacher, valid
     trainer.distillation_weight, trainer.temperature = 0.3, 2.0
-    expected = 0.7 * supervised + 0.3 * distillation_loss(outputs[0], teacher, temperature=2.0, mask=valid)
-    torch.testing.assert_close(trainer.loss(outputs, targets), expected)
+    step = trainer.prepare_batch(batch_of(trainer))
+    outputs = [torch.randn(2, 3, *target.shape[2:]) for target in step.targets]
+    teacher = torch.randn(outputs[0].shape)
+    supervised = trainer.loss(outputs, step.targets)
+    step = replace(step, teacher_logits=teacher)
+    expected = 0.7 * supervised + 0.3 * distillation_loss(outputs[0], teacher, temperature=2.0, mask=step.mask)
+    torch.testing.assert_close(trainer.loss(outputs, step), expected)
 
 
 def test_a_step_trains_both_students_and_no_teacher(trainer):
@@ -110,14 +111,15 @@ def test_a_step_trains_both_students_and_no_teacher(trainer):
 def test_what_each_student_learns_from(trainer, monkeypatch, kind):
     trainer.pseudo_labels = kind
     batch = batch_of(trainer)
-    image, targets, valid = trainer.take_padding(copy.deepcopy(batch))
+    step = trainer.prepare_batch(copy.deepcopy(batch))
+    image, targets, mask = step.image, step.targets, step.mask
     with torch.no_grad():
         said = [teacher(image) for teacher in trainer.teachers]
     seen = []
     forward = type(trainer.loss).forward
 
     def spy(loss, output, target):
-        seen.append((loss.teacher_logits, target))
+        seen.append((target.teacher_logits, target.targets))
         return forward(loss, output, target)
 
     monkeypatch.setattr(type(trainer.loss), "forward", spy)
@@ -129,7 +131,7 @@ def test_what_each_student_learns_from(trainer, monkeypatch, kind):
         else:
             torch.testing.assert_close(logits, other)
             decided = own.argmax(1, keepdim=True).to(labels[0].dtype)
-            expected = pseudo_labels(decided, targets, valid, IGNORE, keep_certain=True)
+            expected = pseudo_labels(decided, targets, mask, IGNORE, keep_certain=True)
         assert all(torch.equal(found, wanted) for found, wanted in zip(labels, expected, strict=True))
 
 

@@ -32,10 +32,10 @@ class LaidOut(nnUNetTrainer):
 
     def initialize(self) -> None:
         """Build the network as nnU-Net does and change its memory format."""
-        from nnunet_paseg.trainers.memory_layout import lay_out
+        from nnunet_paseg.trainers.architectures import to_channels_last
 
         super().initialize()
-        lay_out(self.network, self.device)
+        to_channels_last(self.network, self.device)
 
 
 def ablated(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""A trainer that goes on where it was stopped, and whose checkpoints may hold an average of the weights."""
+"""A trainer whose checkpoints contain all that a stopped training needs to be continued."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from torch._dynamo import OptimizedModule
 from torch.nn.parallel import DistributedDataParallel
 
 from nnunet_paseg.trainers.checkpoints import resume, selection
-from nnunet_paseg.trainers.weight_average import WeightAverage
 
 
-def bare(network: nn.Module) -> nn.Module:
+def unwrap(network: nn.Module) -> nn.Module:
     """The network inside its DDP and torch.compile wrappers."""
     if isinstance(network, DistributedDataParallel):
         network = network.module
@@ -27,12 +26,11 @@ def bare(network: nn.Module) -> nn.Module:
 
 
 class CheckpointingTrainer(nnUNetTrainer):
-    """nnU-Net's trainer with checkpoints that hold everything, and, if asked for, an average of the weights.
+    """nnU-Net's trainer with checkpoints from which a training continues as if it had not been stopped.
 
     Attributes:
         save_every: nnU-Net's own; epochs between two checkpoints to continue from. There is one after the first epoch
             too, whatever it says.
-        ema_decay: None, or the decay of an exponential moving average of the weights, which predicts then.
     """
 
     # Set by nnU-Net, which declares no types.
@@ -43,11 +41,9 @@ class CheckpointingTrainer(nnUNetTrainer):
     _best_ema: float | None
     oversample_foreground_percent: float
 
-    ema_decay: float | None = None
     HYPER_PARAMETERS: tuple[str, ...] = ()
-    """Names of the attributes that are printed to the log and stored in every checkpoint, beside ``ema_decay``."""
+    """Names of the attributes that are printed to the log and stored in every checkpoint."""
 
-    weight_average: WeightAverage | None = None
     _restore_random_state: Callable[[], None] | None = None
 
     def __init__(
@@ -62,8 +58,8 @@ class CheckpointingTrainer(nnUNetTrainer):
         self.save_every = 5
 
     def hyper_parameters(self) -> dict[str, Any]:
-        """The values of :attr:`HYPER_PARAMETERS`, and ``ema_decay``."""
-        return {name: getattr(self, name) for name in (*self.HYPER_PARAMETERS, "ema_decay")}
+        """The values of :attr:`HYPER_PARAMETERS`."""
+        return {name: getattr(self, name) for name in self.HYPER_PARAMETERS}
 
     def on_train_start(self) -> None:
         """Start as nnU-Net does, then continue the random numbers of the training that was stopped."""
@@ -73,31 +69,9 @@ class CheckpointingTrainer(nnUNetTrainer):
         if self.current_epoch == 0 and self.local_rank == 0 and not self.disable_checkpointing:
             for name in resume.put_aside(self.output_folder):
                 self.print_to_log_file(f"A checkpoint of an earlier training is now called {name}.")
-        if self.ema_decay is not None and self.weight_average is None:
-            self.weight_average = WeightAverage(bare(self.network), self.ema_decay)
         # After the loaders, which draw from the same generators when they are made.
         if self._restore_random_state is not None:
             self._restore_random_state()
-
-    def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """nnU-Net's step, after which the average of the weights is updated if there is one."""
-        result: dict[str, Any] = super().train_step(batch)
-        if self.weight_average is not None:
-            self.weight_average.update(bare(self.network))
-        return result
-
-    def _swap_average(self) -> None:
-        if self.weight_average is not None:
-            self.weight_average.swap(bare(self.network))
-
-    def on_validation_epoch_start(self) -> None:
-        """Validate the average of the weights, if there is one: it is what a checkpoint predicts with."""
-        self._swap_average()
-        super().on_validation_epoch_start()
-
-    def on_validation_epoch_end(self, val_outputs: list[dict[str, Any]]) -> None:
-        super().on_validation_epoch_end(val_outputs)
-        self._swap_average()
 
     def on_epoch_end(self) -> None:
         """End the epoch as nnU-Net does; after the first one there is always a checkpoint to continue from."""
@@ -109,13 +83,6 @@ class CheckpointingTrainer(nnUNetTrainer):
         finally:
             self.save_every = save_every
 
-    def perform_actual_validation(self, save_probabilities: bool = False) -> None:
-        self._swap_average()
-        try:
-            super().perform_actual_validation(save_probabilities)
-        finally:
-            self._swap_average()
-
     def extra_checkpoint(self) -> dict[str, Any]:
         """What a checkpoint holds beyond nnU-Net's own content."""
         return {"hyper_parameters": self.hyper_parameters(), "random_state": resume.random_state(self.device)}
@@ -126,8 +93,9 @@ class CheckpointingTrainer(nnUNetTrainer):
             if name in self.hyper_parameters() and getattr(self, name) != value:
                 self.print_to_log_file(f"As in {file}, {name} = {value!r} instead of {getattr(self, name)!r}.")
                 setattr(self, name, value)
-        if self.ema_decay is not None and "trained_weights" in extra:
-            self.weight_average = WeightAverage.from_checkpoint(extra, bare(self.network), self.ema_decay)
+        if "trained_weights" in extra:
+            # Written by versions that could keep a moving average of the weights, which then predicted.
+            self.print_to_log_file(f"{file} contains averaged weights: the training continues from them.")
         # With several GPUs the state is that of the first one: the others would repeat its random numbers.
         if "random_state" in extra and not self.is_ddp:
             self._restore_random_state = partial(resume.set_random_state, extra["random_state"], self.device)
@@ -141,8 +109,6 @@ class CheckpointingTrainer(nnUNetTrainer):
         buffer.seek(0)
         checkpoint = torch.load(buffer, map_location="cpu", weights_only=False)
         checkpoint["paseg"] = self.extra_checkpoint()
-        if self.weight_average is not None:
-            self.weight_average.into_checkpoint(checkpoint)
         resume.write_checkpoint(checkpoint, filename)
 
     def load_checkpoint(self, filename_or_checkpoint: str) -> None:  # type: ignore[override]

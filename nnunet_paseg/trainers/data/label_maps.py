@@ -28,7 +28,7 @@ from torch import distributed
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output
-from nnunet_paseg.trainers.sharing import share_of
+from nnunet_paseg.trainers.ranks import items_of_rank
 
 FOLDER = "pseudoLabelsTr"
 NETWORKS = ("primary", "aux")
@@ -68,7 +68,7 @@ def prepare(trainer: Any, folders: Sequence[str], dataset: Any) -> list[Path]:
         target = Path(f"{trainer.preprocessed_dataset_folder}_{name}")
         trainer.print_to_log_file(f"Bringing the label maps of {source} to {target}.")
         target.mkdir(exist_ok=True)
-        _prepare_folder(trainer, source, target, dataset, share_of(trainer, dataset.identifiers))
+        _prepare_folder(trainer, source, target, dataset, items_of_rank(trainer, dataset.identifiers))
         made.append(target)
     if trainer.is_ddp:
         distributed.barrier()

@@ -10,8 +10,10 @@ from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPre
 from nnunetv2.run.run_training import maybe_load_checkpoint
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PASegStage2Trainer
+from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PASegStage2Trainer, calibration
 from nnunet_paseg.trainers.data.label_maps import find_folders, on_preprocessed_grid, prepare
+from nnunet_paseg.trainers.step import Step
+from nnunet_paseg.trainers.watch import progress
 from tests.trainers.checkpoints.test_resume import Killed
 from tests.trainers.conftest import DATASET
 from tests.trainers.test_killed_training import kill_in_the_middle_of_epoch
@@ -24,6 +26,8 @@ def raw(make_trainer, workspace, tmp_path, monkeypatch):
     """An empty raw dataset of the tiny dataset's name, and results of its own."""
     monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
     monkeypatch.setenv("nnUNet_results", str(tmp_path / "results"))
+    monkeypatch.setattr(progress, "plot_terms", lambda *_: None)
+    monkeypatch.setattr(calibration, "MOST_CASES", 2)
     folder = tmp_path / "raw" / DATASET
     folder.mkdir(parents=True)
     yield folder
@@ -173,8 +177,8 @@ def spy_on_losses(trainer):
     forward = trainer.loss.forward
 
     def spied(output, target):
-        if trainer.loss.valid is not None:
-            seen.append((trainer.current_epoch, target[0].clone(), trainer.loss.teacher_logits is not None))
+        if isinstance(target, Step):
+            seen.append((trainer.current_epoch, target.labels.clone(), target.teacher_logits is not None))
         return forward(output, target)
 
     trainer.loss.forward = spied
@@ -196,14 +200,14 @@ def test_a_training_from_label_maps_alone(make_trainer, masks):
     trainer.keep_certain = False
     seen = spy_on_losses(trainer)
     batches = []
-    take = trainer.take_padding
-    trainer.take_padding = lambda batch: batches.append(take(batch)) or batches[-1]
+    prepare = trainer.prepare_batch
+    trainer.prepare_batch = lambda batch: batches.append(prepare(batch)) or batches[-1]
     kill_in_the_middle_of_epoch(trainer, 1)
     with pytest.raises(Killed):
         trainer.run_training()
-    (_, targets, valid), (_, labels, distilled) = batches[0], seen[0]
-    assert targets[0].shape[1] == 2
-    assert torch.equal(labels[valid], targets[0][:, 1:][valid])
+    step, (_, labels, distilled) = batches[0], seen[0]
+    assert step.labels.shape[1] == 2
+    assert torch.equal(labels[step.mask], step.labels[:, 1:][step.mask])
     assert {1, 2} & set(labels.unique().tolist())
     assert not distilled
     trainer = start(make_trainer, resumed=True)

@@ -95,14 +95,15 @@ def test_air_teaches_background_and_padding_nothing(make_trainer, preprocess, cl
     assert set(marks.unique().tolist()) == {0, 1, 2, IGNORE, IGNORE + 1, IGNORE + 2}
     assert marks[marks == IGNORE + 2].numel() > 0.5 * 2 * (~body).sum()
     assert bool((batch["data"][marks == IGNORE + 2] == 0).all()) == masked
-    _, targets, valid = trainer.take_padding(batch)
+    prepared = trainer.prepare_batch(batch)
+    targets, mask = prepared.targets, prepared.mask
     assert (targets[0][marks == IGNORE + 2] == 0).all()
     assert (targets[0][marks == IGNORE + 1] == IGNORE).all()
-    assert torch.equal(valid, marks <= IGNORE)
+    assert torch.equal(mask, marks <= IGNORE)
     if cls is PASegStage2Trainer:
         lesion = torch.ones_like(targets[0])
         for keep_certain in (True, False):
-            decided = pseudo_labels(lesion, targets, valid, IGNORE, keep_certain=keep_certain)[0]
+            decided = pseudo_labels(lesion, targets, mask, IGNORE, keep_certain=keep_certain)[0]
             assert (decided[marks == IGNORE + 2] == 0).all()
             assert (decided[marks == IGNORE + 1] == IGNORE).all()
             assert (decided[marks == IGNORE] == 1).all()
