@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,22 +15,15 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from nnunet_paseg.conversion.convert import convert
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.demo.phantom import write_phantom_dataset
-from nnunet_paseg.nnunet.workspace import Workspace
+from tests.in_process import InProcessWorkspace
 
 DATASET_ID, DATASET, PLANS = 902, "Dataset902_Tiny", "tinyPlans"
 
 
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory):
-    """Eight training and two test phantoms of 16x32x32 voxels and two classes.
-
-    PASEG_TEST_WORKSPACE may name a folder that keeps them between runs: planning takes most of the time.
-    """
+    """Eight training and two test phantoms of 16x32x32 voxels and two classes."""
     folder = tmp_path_factory.mktemp("workspace")
-    kept = os.environ.get("PASEG_TEST_WORKSPACE")
-    if kept and Path(kept).exists():
-        shutil.copytree(kept, folder, dirs_exist_ok=True)
-        return Workspace(folder, num_processes=2)
     dense = folder / "dense"
     write_phantom_dataset(dense, num_train=8, num_test=2, shape_zyx=(16, 32, 32), num_classes=2)
     cases = [
@@ -46,12 +37,10 @@ def workspace(tmp_path_factory):
         for suffix, split in (("Tr", "train"), ("Ts", "test"))
         for mask in sorted((dense / f"labels{suffix}").glob("*.nii.gz"))
     ]
-    space = Workspace(folder, num_processes=2)
+    space = InProcessWorkspace(folder, num_processes=2)
     convert(cases, DatasetPlan(DATASET, ("MRI",), ("lesion_1", "lesion_2")), space.raw, num_processes=1)
     space.plan(DATASET_ID)
     space.small_plans(DATASET, PLANS, features=4)
-    if kept:
-        shutil.copytree(folder, kept)
     return space
 
 

@@ -57,9 +57,15 @@ def test_a_training_does_not_start_without_seeds_of_a_class(make_trainer, prepro
         trainer.get_dataloaders()
 
 
-@pytest.mark.parametrize(("interval", "epochs"), [(0.2, 2), (0.2, 1000), (1.0, 1), (0.5, 2), (0.9, 5)])
-def test_enough_epochs(interval, epochs):
-    check_refreshes(interval, max(1, round(interval * epochs)), epochs)
+@pytest.mark.parametrize(
+    ("interval", "epochs", "refreshes"), [(0.2, 2, 1), (0.2, 1000, 4), (1.0, 1, 0), (0.5, 2, 1), (0.9, 5, 1)]
+)
+def test_enough_epochs(make_trainer, interval, epochs, refreshes):
+    trainer = make_trainer(PASegStage2Trainer, fold=0)
+    trainer.num_epochs, trainer.refresh_interval = epochs, interval
+    period = trainer.refresh_period()
+    check_refreshes(interval, period, epochs)
+    assert len(range(period, epochs, period)) == refreshes
 
 
 @pytest.mark.parametrize(("interval", "epochs", "after"), [(0.2, 1, 1), (0.9, 4, 4), (0.8, 2, 2)])
@@ -129,9 +135,13 @@ def fails(trainer, message):
 
 
 def test_stage_1_that_fits(stage1):
-    trainer, _ = stage1()
+    trainer, auxiliary = stage1()
     trainer.initialize()
     trainer.load_stage1()
+    primary = auxiliary.replace("PASegStage1AuxTrainer", "PASegStage1Trainer")
+    for network, file in ((trainer.network, primary), (trainer.auxiliary["network"], auxiliary)):
+        weights = torch.load(file, weights_only=False)["network_weights"]
+        assert all(torch.equal(tensor, weights[name]) for name, tensor in network.state_dict().items())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every kind of configuration and dataset once through nnU-Net's own commands: planning, both stages, prediction."""
+"""Every kind of configuration and dataset once through nnU-Net's entry points: planning, both stages, prediction."""
 
 import ast
 import json
@@ -12,11 +12,12 @@ from nnunet_paseg.conversion.convert import convert
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.demo.phantom import write_phantom_dataset
 from nnunet_paseg.io.images import read_array
-from nnunet_paseg.nnunet.workspace import Workspace
 from nnunet_paseg.points.formats.csv import write_csv
 from nnunet_paseg.trainers.checkpoints.resume import read_checkpoint
+from tests.in_process import InProcessWorkspace
 
-pytestmark = pytest.mark.slow
+# What these libraries warn of is no part of the test, as in a process of its own.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 TRAINERS = tuple(
     f"{name}_2epochs_1iterations" for name in ("PASegStage1Trainer", "PASegStage1AuxTrainer", "PASegStage2Trainer")
@@ -31,7 +32,7 @@ STAGE_2_TERMS = {
 class Dataset:
     """A raw dataset, and the number of its classes."""
 
-    space: Workspace
+    space: InProcessWorkspace
     name: str
     classes: int
 
@@ -62,7 +63,7 @@ def dataset(tmp_path):
             for suffix, split in (("Tr", "train"), ("Ts", "test"))
             for mask in sorted((dense / f"labels{suffix}").glob("*.nii.gz"))
         ]
-        made = Dataset(Workspace(tmp_path / "nnunet", num_processes=1), f"Dataset{number}_Kind", classes)
+        made = Dataset(InProcessWorkspace(tmp_path / "nnunet", num_processes=1), f"Dataset{number}_Kind", classes)
         names = tuple(f"lesion_{label}" for label in range(1, classes + 1))
         plan = DatasetPlan(made.name, ("MRI",), names, validation=("case_003",))
         convert(change(cases), plan, made.space.raw, num_processes=1)

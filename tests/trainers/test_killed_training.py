@@ -8,8 +8,9 @@ import torch
 from nnunetv2.run.run_training import maybe_load_checkpoint
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PASegStage2Trainer
+from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PASegStage2Trainer, calibration
 from nnunet_paseg.trainers.checkpoints.resume import read_checkpoint
+from nnunet_paseg.trainers.watch import progress
 from tests.trainers.checkpoints.test_resume import Killed, seed_everything
 
 EPOCHS = 4
@@ -17,10 +18,13 @@ EPOCHS = 4
 
 @pytest.fixture
 def start(make_trainer, monkeypatch, tmp_path):
-    """A trainer in a results folder of its own, with given random numbers."""
+    """A trainer in a results folder of its own, with given random numbers; plots only where they are asked for."""
     stage1 = tmp_path / "stage1"
+    monkeypatch.setattr(calibration, "MOST_CASES", 2)
+    plot_terms = progress.plot_terms
 
-    def make(cls, name, *, seed, resumed=False):
+    def make(cls, name, *, seed, resumed=False, plots=False):
+        monkeypatch.setattr(progress, "plot_terms", plot_terms if plots else lambda *_: None)
         monkeypatch.setenv("nnUNet_results", str(tmp_path / name))
         if cls is PASegStage2Trainer and not resumed:
             if not stage1.exists():
@@ -36,6 +40,8 @@ def start(make_trainer, monkeypatch, tmp_path):
         trainer = make_trainer(cls, fold=0)
         trainer.num_epochs, trainer.save_every = EPOCHS, 1
         trainer.logger.plot_progress_png = lambda *_: None  # slow, and no part of what is tested
+        if not plots:
+            trainer.draw_patches = lambda *_: None
         maybe_load_checkpoint(trainer, resumed, False)
         return trainer
 
@@ -102,7 +108,7 @@ def test_a_killed_training_ends_as_one_that_was_not(start, cls, monkeypatch):
         kill_while_saving_after_epoch(again, 2, patch)
         with pytest.raises(Killed):
             again.run_training()
-    last = start(cls, "killed", seed=100, resumed=True)
+    last = start(cls, "killed", seed=100, resumed=True, plots=True)
     assert last.current_epoch == 2
     last.run_training()
 

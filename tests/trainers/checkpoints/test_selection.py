@@ -7,6 +7,7 @@ import pytest
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.trainers import PASegStage1Trainer
 from nnunet_paseg.trainers.checkpoints.selection import fully_labelled
+from nnunet_paseg.trainers.watch import progress
 from tests.trainers.data.test_padding import round_body
 
 IGNORE = 3
@@ -56,7 +57,8 @@ def started(make_trainer, preprocess, tmp_path, monkeypatch, *, dense):
     monkeypatch.setenv("nnUNet_results", str(tmp_path))
     trainer = make_trainer(PASegStage1Trainer, plans=plans)
     trainer.num_epochs, trainer.save_every = 10, 100
-    trainer.logger.plot_progress_png = lambda *_: None
+    trainer.logger.plot_progress_png = trainer.draw_patches = lambda *_: None
+    monkeypatch.setattr(progress, "plot_terms", lambda *_: None)
     trainer.initialize()
     _, validation = trainer.get_tr_and_val_datasets()
     for dice in (0.5, 0.9, 0.1):
