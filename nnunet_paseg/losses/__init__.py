@@ -1,14 +1,7 @@
-"""The losses of both stages: a pure function that holds the maths and a thin module for each."""
+"""The losses of both stages, as pure functions."""
 
-from nnunet_paseg.losses.distillation import DistillationLoss, distillation_loss
-from nnunet_paseg.losses.gated_crf import GatedCRFLoss, gated_crf_loss
-from nnunet_paseg.losses.variance import VarianceLoss, variance_loss
+from nnunet_paseg.losses.distillation import distillation_loss
+from nnunet_paseg.losses.gated_crf import gated_crf_loss
+from nnunet_paseg.losses.variance import variance_loss
 
-__all__ = [
-    "DistillationLoss",
-    "GatedCRFLoss",
-    "VarianceLoss",
-    "distillation_loss",
-    "gated_crf_loss",
-    "variance_loss",
-]
+__all__ = ["distillation_loss", "gated_crf_loss", "variance_loss"]

@@ -1,7 +1,7 @@
 """Knowledge distillation between two networks' logits (KD, the cross monitoring term of stage 2)."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from nnunet_paseg.errors import PasegError
@@ -66,19 +66,3 @@ def distillation_loss(
         ).sum(1)
         voxels = divergence.numel() if mask is None else mask.sum().clamp(min=1)
         return temperature**2 * divergence.sum() / voxels
-
-
-class DistillationLoss(nn.Module):
-    """`distillation_loss` with a fixed temperature.
-
-    Args:
-        temperature: T, above 0.
-    """
-
-    def __init__(self, temperature: float = 4.0) -> None:
-        super().__init__()
-        self.temperature = temperature
-
-    def forward(self, student_logits: Tensor, teacher_logits: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return `distillation_loss` of the logits (B, C, *spatial) over the voxels of `mask`."""
-        return distillation_loss(student_logits, teacher_logits, temperature=self.temperature, mask=mask)

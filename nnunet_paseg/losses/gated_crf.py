@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, ParamSpec, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.losses.checks import at_least_float32, check_maps, check_mask
@@ -136,41 +136,6 @@ class _GatedCRF(torch.autograd.Function):
             raise RuntimeError("gated_crf_loss is differentiable once: call backward without create_graph=True")
         (gradient,) = ctx.saved_tensors
         return (gradient * grad_outputs[0]).to(ctx.dtype), None, None, None, None, None, None
-
-
-class GatedCRFLoss(nn.Module):
-    """`gated_crf_loss` with fixed hyper-parameters; the arguments are its own."""
-
-    def __init__(
-        self,
-        radius: int = 5,
-        sigma_space: float = 6.0,
-        sigma_intensity: float = 0.1,
-        normalisation: Normalisation = "voxels",
-        views: Views | None = None,
-        spacing: Sequence[float] | None = None,
-    ) -> None:
-        super().__init__()
-        self.radius = radius
-        self.sigma_space = sigma_space
-        self.sigma_intensity = sigma_intensity
-        self.normalisation: Normalisation = normalisation
-        self.views = views
-        self.spacing = spacing
-
-    def forward(self, probabilities: Tensor, image: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return `gated_crf_loss` of probabilities (B, C, *spatial) and image (B, M, *spatial) within `mask`."""
-        return gated_crf_loss(
-            probabilities,
-            image,
-            radius=self.radius,
-            sigma_space=self.sigma_space,
-            sigma_intensity=self.sigma_intensity,
-            mask=mask,
-            normalisation=self.normalisation,
-            views=self.views,
-            spacing=self.spacing,
-        )
 
 
 def _checked_views(views: Views | None, axes: int) -> tuple[tuple[int, int], ...]:

@@ -3,7 +3,7 @@
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.losses.checks import at_least_float32, check_maps, check_mask
@@ -81,19 +81,3 @@ def variance_loss(
             return (spread / safe_volume[..., 0]).sum(1).mean()
         voxels = weights.shape[2] if mask is None else mask.flatten(1).sum(1).clamp(min=1)
         return (spread.sum(1) / voxels).mean()
-
-
-class VarianceLoss(nn.Module):
-    """`variance_loss` with a fixed normalisation.
-
-    Args:
-        normalisation: "class" or "voxels".
-    """
-
-    def __init__(self, normalisation: Normalisation = "class") -> None:
-        super().__init__()
-        self.normalisation: Normalisation = normalisation
-
-    def forward(self, probabilities: Tensor, image: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return `variance_loss` of probabilities (B, C, *spatial) and image (B, M, *spatial) within `mask`."""
-        return variance_loss(probabilities, image, mask=mask, normalisation=self.normalisation)

@@ -9,7 +9,7 @@ from scipy.special import rel_entr, softmax
 from torch import Tensor
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.losses import DistillationLoss, distillation_loss
+from nnunet_paseg.losses import distillation_loss
 
 
 @pytest.fixture
@@ -80,13 +80,6 @@ def test_half_precision_and_autocast_are_computed_in_float32(logits: tuple[Tenso
     assert loss.dtype == torch.float32
     assert loss.item() == distillation_loss(half.float(), teacher.half().float(), mask=mask).item()
     assert torch.autograd.grad(loss, half)[0].dtype == torch.float16
-
-
-def test_module_equals_function(logits: tuple[Tensor, Tensor, Tensor]) -> None:
-    student, teacher, mask = logits
-    assert DistillationLoss()(student, teacher) == distillation_loss(student, teacher)
-    expected = distillation_loss(student, teacher, temperature=2.0, mask=mask)
-    assert DistillationLoss(2.0)(student, teacher, mask) == expected
 
 
 @pytest.mark.parametrize(

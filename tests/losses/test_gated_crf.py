@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.losses import GatedCRFLoss, gated_crf_loss
+from nnunet_paseg.losses import gated_crf_loss
 from tests.losses.unfolding import unfolding_gated_crf
 
 
@@ -206,21 +206,6 @@ def test_inside_a_compiled_function() -> None:
         warnings.simplefilter("ignore")  # torch's own, about the graph break
         found = value_and_gradient(compiled(probabilities), probabilities)
     torch.testing.assert_close(found, expected)
-
-
-def test_module_equals_function() -> None:
-    probabilities, image, mask = random_case(4, 5, 6)
-    options: dict[str, Any] = {
-        "radius": 2,
-        "sigma_space": 3.0,
-        "sigma_intensity": 0.2,
-        "normalisation": "pairs",
-        "views": [(1, 2)],
-        "spacing": (2.0, 1.0, 1.5),
-    }
-    expected = gated_crf_loss(probabilities, image, mask=mask, **options)
-    assert GatedCRFLoss(**options)(probabilities, image, mask) == expected
-    assert GatedCRFLoss()(probabilities, image) == gated_crf_loss(probabilities, image)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.losses import VarianceLoss, variance_loss
+from nnunet_paseg.losses import variance_loss
 
 
 def random_case(*size: int, batch: int = 2, classes: int = 3, channels: int = 1) -> tuple[Tensor, Tensor, Tensor]:
@@ -131,13 +131,6 @@ def test_half_precision_and_autocast_are_computed_in_float32() -> None:
     assert loss.dtype == torch.float32
     assert loss.item() == variance_loss(half.float(), image.half().float(), mask=mask).item()
     assert torch.autograd.grad(loss, half)[0].dtype == torch.float16
-
-
-def test_module_equals_function() -> None:
-    probabilities, image, mask = random_case(4, 5, 6)
-    assert VarianceLoss()(probabilities, image) == variance_loss(probabilities, image)
-    expected = variance_loss(probabilities, image, mask=mask, normalisation="voxels")
-    assert VarianceLoss("voxels")(probabilities, image, mask) == expected
 
 
 @pytest.mark.parametrize(
