@@ -1,4 +1,4 @@
-"""Where nnU-Net looks for the trainers. It imports this file by its bare name: only the real classes are passed on."""
+"""The module in which nnU-Net finds the trainers. It imports this file by its bare name."""
 
 from typing import Any
 

@@ -17,18 +17,18 @@ RESIDUAL = "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet
 
 
 def auxiliary_architecture(name: str, arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Class and arguments for cross teaching: a residual encoder where the plans say plain, or the reverse.
+    """Return class and arguments of the auxiliary network: residual for plain plans, plain for residual ones.
 
-    Stages, strides and features are those of the plans. A residual block has two convolutions: one block replaces two
-    plain convolutions, and two plain convolutions replace however many blocks. Each family has its decoder as nnU-Net
-    plans it: two convolutions a stage in the plain one, one in the residual one, which pays for its stem.
+    Stages, strides and features are those of the plans. A residual block has two convolutions. One block therefore
+    replaces two plain convolutions, and two plain convolutions replace any number of blocks. Each family has its
+    decoder as nnU-Net plans it: two convolutions per stage in the plain one, one in the residual one.
 
     Args:
-        name: class of the plans' network.
-        arguments: its arguments in the plans; left as they are.
+        name: Class of the plans' network.
+        arguments: Arguments of that class in the plans, which are not changed.
 
     Raises:
-        NotImplementedError: an architecture that is neither.
+        NotImplementedError: The architecture is neither plain nor residual.
     """
     arguments = dict(arguments)
     family = name.rsplit(".", 1)[-1]
@@ -52,16 +52,16 @@ def auxiliary_architecture(name: str, arguments: Mapping[str, Any]) -> tuple[str
 def auxiliary_network(
     configuration: ConfigurationManager, input_channels: int, output_channels: int, deep_supervision: bool
 ) -> nn.Module:
-    """Network for cross teaching, of :func:`auxiliary_architecture`.
+    """Build the auxiliary network of :func:`auxiliary_architecture`.
 
     Args:
-        configuration: the plans' configuration.
-        input_channels: image channels.
-        output_channels: segmentation heads.
-        deep_supervision: whether the decoder returns all resolutions in training.
+        configuration: Configuration of the plans.
+        input_channels: Number of image channels.
+        output_channels: Number of segmentation heads.
+        deep_supervision: True if the decoder returns all resolutions in training.
 
     Raises:
-        NotImplementedError: the plans' architecture is of neither family.
+        NotImplementedError: The plans' architecture is neither plain nor residual.
     """
     return get_network_from_plans(
         *auxiliary_architecture(configuration.network_arch_class_name, configuration.network_arch_init_kwargs),
@@ -74,10 +74,10 @@ def auxiliary_network(
 
 
 def auxiliary_plans(plans: dict[str, Any], configuration: str, name: str) -> dict[str, Any]:
-    """Plans under another name in which a configuration's network is the auxiliary one.
+    """Return renamed plans in which the network of a configuration is the auxiliary one.
 
     Raises:
-        NotImplementedError: the plans' architecture is of neither family.
+        NotImplementedError: The plans' architecture is neither plain nor residual.
     """
     planned = PlansManager(plans).get_configuration(configuration).configuration["architecture"]
     network, arguments = auxiliary_architecture(planned["network_class_name"], planned["arch_kwargs"])
@@ -88,7 +88,7 @@ def auxiliary_plans(plans: dict[str, Any], configuration: str, name: str) -> dic
 
 
 def weight_shapes(plans: dict[str, Any], configuration: str, dataset: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every weight of the network that stock nnU-Net builds for these plans and dataset.json."""
+    """Return name and shape of every weight of the network that stock nnU-Net builds for plans and dataset.json."""
     manager = PlansManager(plans)
     chosen = manager.get_configuration(configuration)
     channels = determine_num_input_channels(manager, chosen, dataset)
@@ -99,13 +99,14 @@ def weight_shapes(plans: dict[str, Any], configuration: str, dataset: dict[str, 
 
 
 def to_channels_last(network: nn.Module, device: torch.device) -> None:
-    """On a CPU, put the channels of all kernels last, which makes oneDNN's convolutions faster; in place.
+    """Convert the weights to the channels-last memory format in place, on a CPU only.
 
-    Small networks gain most. A GPU is left alone: cuDNN chooses for itself there.
+    oneDNN's convolutions are faster in this format, most of all in small networks. The results are the same, apart
+    from rounding. On a GPU cuDNN chooses the format itself.
 
     Args:
-        network: in two or three dimensions. What it computes stays the same, but for rounding.
-        device: that it runs on.
+        network: Network in two or three dimensions.
+        device: Device of the network.
     """
     if device.type == "cpu":
         flat = not any(weight.dim() == 5 for weight in network.parameters())

@@ -1,4 +1,4 @@
-"""What both stages share: an nnU-Net trainer that knows what is labelled, and shows what it does."""
+"""The base class of both stages: unlabelled voxels, padding, volume calibration, monitoring."""
 
 from __future__ import annotations
 
@@ -28,89 +28,97 @@ class PASegTrainer(CheckpointingTrainer):
     """nnU-Net's trainer for label maps in which most voxels are unlabelled.
 
     Stock nnU-Net turns padding (-1) into background. With few labelled voxels that background would dominate the
-    loss, so here padding teaches nothing and takes part in no loss term. Air around the patient, for which nnU-Net
-    stores the same -1, is known background; it takes part in no term that looks at the image.
+    loss. Here padding is excluded from all loss terms. Voxels outside the nonzero mask, for which nnU-Net stores the
+    same -1, are background. They are excluded from the terms that use the image.
 
-    checkpoint_best is chosen on fully labelled validation cases, and not written where the fold has none.
+    checkpoint_best is chosen on densely annotated validation cases, and not written without any.
 
     Attributes:
-        calibrate_volumes: at the end of the training shift the decisions so that the classes have their likely volume
-            in the training cases (see calibration.py). No effect on seeds that do not say how large their targets are.
+        calibrate_volumes: At the end of the training, change the bias of the last layer so that the classes get their
+            estimated volumes (see calibration.py). No effect on datasets without estimated volumes.
     """
 
     calibrate_volumes = True
     is_calibrated = False
     can_choose_best = False
     training_cases: list[str] | None = None
-    latest_batch: tuple[torch.Tensor, torch.Tensor] | None = None  # image and labels, for the picture
+    latest_batch: tuple[torch.Tensor, torch.Tensor] | None = None  # image and labels, for the plot
 
     def initialize(self) -> None:
-        """Refuse what these trainers cannot do, then let nnU-Net build everything.
+        """Check the task, then let nnU-Net build everything.
 
         Raises:
-            PasegError: the dataset has no ignore label.
-            NotImplementedError: region-based labels, or a cascade.
+            PasegError: The dataset has no ignore label.
+            NotImplementedError: The labels are regions, or the configuration is a cascade.
         """
         checks.check_task(self)
         super().initialize()
-        if not self.is_ddp:  # its wrapper has noted how the weights lie, and nnU-Net has it on GPUs only
+        if not self.is_ddp:  # DDP has recorded the memory format of the weights, and nnU-Net uses DDP on GPUs only
             to_channels_last(self.network, self.device)
 
     @staticmethod
     def get_training_transforms(*args: Any, **kwargs: Any) -> BasicTransform:
-        """nnU-Net's augmentation, with labels of their own for padding and air instead of background."""
+        """Return nnU-Net's augmentation, with separate labels for padding and for voxels outside the nonzero mask."""
         transforms, ignore = nnUNetTrainer.get_training_transforms(*args, **kwargs), kwargs["ignore_label"]
         if get_allowed_n_proc_DA() == 0:
             resume.fix_blur(transforms.transforms)
-        return padding.mark(transforms, padding=padding.padding_label(ignore), air=padding.air_label(ignore))
+        return padding.set_padding_labels(
+            transforms, padding=padding.padding_label(ignore), outside=padding.outside_label(ignore)
+        )
 
     @staticmethod
     def get_validation_transforms(*args: Any, **kwargs: Any) -> BasicTransform:
-        """nnU-Net's validation transforms, with padding ignored and air as background."""
+        """Return nnU-Net's validation transforms: padding is ignored, outside the nonzero mask is background."""
         transforms = nnUNetTrainer.get_validation_transforms(*args, **kwargs)
-        return padding.mark(transforms, padding=kwargs["ignore_label"], air=0)
+        return padding.set_padding_labels(transforms, padding=kwargs["ignore_label"], outside=0)
 
-    def get_tr_and_val_datasets(self) -> tuple[padding.DatasetWithAir, padding.DatasetWithAir]:
-        """nnU-Net's datasets, whose stored -1 is air; for validation the fully labelled cases, if there are any.
+    def get_tr_and_val_datasets(self) -> tuple[padding.MaskedDataset, padding.MaskedDataset]:
+        """Return nnU-Net's datasets; for validation only the densely annotated cases, if there are any.
 
         Raises:
-            PasegError: a class without a seed in the training cases.
+            PasegError: A class has no seed in the training cases.
         """
         training, validation = super().get_tr_and_val_datasets()
         checks.check_seeds(training, self.label_manager, self.dataset_json["labels"], self.fold)
-        judges = selection.fully_labelled(validation, self.label_manager.ignore_label)
-        self.can_choose_best = bool(judges)
-        if judges:
-            validation.identifiers = judges
-            self.print_to_log_file(f"checkpoint_best is chosen on {len(judges)} fully labelled validation cases.")
+        validation_cases = selection.densely_annotated(validation, self.label_manager.ignore_label)
+        self.can_choose_best = bool(validation_cases)
+        if validation_cases:
+            validation.identifiers = validation_cases
+            count = len(validation_cases)
+            self.print_to_log_file(f"checkpoint_best is chosen on {count} densely annotated validation cases.")
         else:
-            self.print_to_log_file("No validation case is fully labelled: there is no checkpoint_best, only the final.")
-        return padding.DatasetWithAir(training), padding.DatasetWithAir(validation)
+            self.print_to_log_file("No validation case is densely annotated: checkpoint_best is not written.")
+        return padding.MaskedDataset(training), padding.MaskedDataset(validation)
 
     def calibrate(self, network: nn.Module, name: str) -> None:
-        """Shift the decisions of a bare network to the likely volumes; ``name`` is for the log."""
+        """Calibrate a network to the estimated volumes.
+
+        Args:
+            network: Network without DDP and torch.compile wrappers.
+            name: Name of the network in the log.
+        """
         if not self.calibrate_volumes:
             return
         if not self.dataset_json.get("likely_volume_mm3"):
-            self.print_to_log_file(f"{name} is not calibrated: its seeds do not say how large their targets are.")
+            self.print_to_log_file(f"{name} is not calibrated: the dataset has no estimated volumes.")
             return
         if self.training_cases is None:
             self.training_cases, _ = self.do_split()
         dataset = self.dataset_class(self.preprocessed_dataset_folder, self.training_cases)
-        shifts = [round(shift, 2) for shift in calibration.calibrate(network, self, dataset)]
+        bias = [round(value, 2) for value in calibration.calibrate(network, self, dataset)]
         classes = [key for key in self.dataset_json["labels"] if key not in ("background", "ignore")]
-        found = dict(zip(classes, shifts, strict=False)) or "no training case has any"
-        self.print_to_log_file(f"{name} is calibrated to the likely volumes, shifts of its logits:", found)
+        found = dict(zip(classes, bias, strict=False)) or "no training case has any"
+        self.print_to_log_file(f"{name} is calibrated to the estimated volumes, class-wise logit bias:", found)
 
     def on_train_end(self) -> None:
-        """Calibrate what predicts, unless a finished training was continued; then end as nnU-Net does."""
+        """Calibrate the networks, unless a finished training was continued, then end as nnU-Net does."""
         if not self.is_calibrated:
             self.calibrate_all()
             self.is_calibrated = True
         super().on_train_end()
 
     def calibrate_all(self) -> None:
-        """Calibrate every network that a checkpoint may be asked for."""
+        """Calibrate every network that can be exported from a checkpoint."""
         self.calibrate(unwrap(self.network), "The network")
 
     def extra_checkpoint(self) -> dict[str, Any]:
@@ -124,14 +132,14 @@ class PASegTrainer(CheckpointingTrainer):
         """Move a batch to the device and resolve the labels of padding and of voxels outside the nonzero mask.
 
         Returns:
-            Targets with padding as ignore and voxels outside the nonzero mask as background; the image; the mask of
-            all other voxels; and the hyper-parameters as weights.
+            Step with padding as ignore label and voxels outside the nonzero mask as background in the targets. Both
+            are False in the mask. The weights are the hyper-parameters.
         """
         marked = batch["target"] if isinstance(batch["target"], list) else [batch["target"]]
         marked = [part.to(self.device, non_blocking=True) for part in marked]
         ignore = self.label_manager.ignore_label
         image = batch["data"].to(self.device, non_blocking=True)
-        targets = [padding.unmark(part, ignore) for part in marked]
+        targets = [padding.resolve_padding(part, ignore) for part in marked]
         self.latest_batch = (image, targets[0][:, :1])
         return Step(
             targets=targets if isinstance(batch["target"], list) else targets[0],
@@ -141,13 +149,13 @@ class PASegTrainer(CheckpointingTrainer):
         )
 
     def first_pooling(self) -> tuple[int, ...]:
-        """Factor by which the network's first pooling shrinks every axis: fine axes 2, coarse ones 1."""
+        """Return the factor per axis of the network's first pooling: 2 along fine axes, 1 along coarse ones."""
         factors = self.configuration_manager.pool_op_kernel_sizes
         first = next((stage for stage in factors if max(stage) > 1), factors[0])
         return tuple(int(factor) for factor in first)
 
     def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
-        """Log the mean of every loss term of the epoch, over all GPUs, beside nnU-Net's own figures."""
+        """Log the mean of every loss term of the epoch over all ranks, in addition to nnU-Net's own values."""
         super().on_train_epoch_end(train_outputs)
         train_outputs = gather(self, train_outputs)
         names = [name for name in train_outputs[0] if name != "loss"]
@@ -156,11 +164,11 @@ class PASegTrainer(CheckpointingTrainer):
         progress.log_terms(self.logger, terms, self.current_epoch)
 
     def on_epoch_end(self) -> None:
-        """Write and draw what nnU-Net does, the loss terms, and now and then a picture of some patches."""
+        """End the epoch as nnU-Net does, then plot the loss terms and, ten times per training, some patches."""
         epoch = self.current_epoch
-        self.is_calibrated = False  # the epoch has moved the decisions
+        self.is_calibrated = False  # the epoch has changed the weights
         if not self.can_choose_best:
-            # No Dice is better than this one, so that nnU-Net writes no checkpoint_best.
+            # No Dice exceeds this value, so that nnU-Net writes no checkpoint_best.
             self._best_ema = math.inf
         super().on_epoch_end()
         if self.local_rank == 0:
@@ -170,7 +178,7 @@ class PASegTrainer(CheckpointingTrainer):
                 self.draw_patches(f"after epoch {epoch}")
 
     def draw_patches(self, title: str) -> None:
-        """Draw the latest batch and what the network says of it into ``paseg_patches.png``."""
+        """Plot the latest batch and the network's predictions into ``paseg_patches.png``."""
         if self.latest_batch is None:
             return
         image, labels = self.latest_batch

@@ -1,8 +1,8 @@
-"""Decisions of the right size: in the median training case every class gets the likely volume of its targets.
+"""Volume calibration: in the median training case every class gets the estimated volume of its targets.
 
-A network that has seen the middle of its targets, and background at some distance, draws the line somewhere between,
-seldom where the targets end on average. How large they probably are is known since the points were expanded
-(:mod:`nnunet_paseg.seeds.likely_volume`): for a single target only roughly, for many on average.
+Seeds lie in the middle of the targets, background seeds at some distance. The network places the surface somewhere
+between them, seldom where the targets end on average. The seed expansion has estimated how large the targets are
+(:mod:`nnunet_paseg.seeds.likely_volume`): roughly for a single target, better on average over many.
 """
 
 from __future__ import annotations
@@ -20,60 +20,57 @@ from torch.nn import functional
 
 from nnunet_paseg.trainers.ranks import gather, items_of_rank
 
-MOST_CASES, MOST_VOXELS = 50, 50_000
-"""Training cases that are predicted, and undecided voxels of each that are looked at: enough for a mean."""
+MAX_CASES, MAX_VOXELS = 50, 50_000
+"""Largest number of training cases that are predicted, and of borderline voxels per case."""
 
-LARGEST_SHIFT = 4.0
-"""In logits: what needs more has not been learned, and is not mended by a threshold."""
+MAX_BIAS = 4.0
+"""Largest bias in logits: a class that needs more has not been learned."""
 
-FINEST = 100_000_000
-"""Logits that a prediction is resampled to, of all classes; larger images are looked at more coarsely."""
+MAX_LOGITS = 100_000_000
+"""Largest number of logits, over all classes, to which a prediction is resampled; larger images are reduced."""
 
 
-class Undecided(NamedTuple):
-    """The voxels of a case that shifts of the logits can turn over, or some of them.
+class BorderlineVoxels(NamedTuple):
+    """The voxels of a case whose predicted class depends on the bias, or a sample of them.
 
     Attributes:
-        logits: (classes, voxels).
-        voxel_mm3: what each of them stands for.
-        missing_mm3: (foreground classes,) how much of them a class should get: its likely volume in the case less what
-            it has beyond question. NaN for a class that the case has no target of.
+        logits: Logits (classes, voxels).
+        voxel_mm3: Volume that each voxel represents, in mm³.
+        remaining_mm3: Volume (foreground classes,) in mm³ that each class still has to gain: its estimated volume less
+            the volume that it has with any bias. NaN for a class without a target in the case.
     """
 
     logits: npt.NDArray[np.float32]
     voxel_mm3: float
-    missing_mm3: npt.NDArray[np.float64]
+    remaining_mm3: npt.NDArray[np.float64]
 
 
 def calibrate(network: nn.Module, trainer: Any, dataset: Any) -> list[float]:
-    """Shift the logits of the foreground classes so that they get their likely volumes in the median training case.
+    """Add a bias to the logits of each foreground class so that it gets its estimated volume in the median case.
 
-    The shifts become part of the network, as biases of its last layer. Several GPUs share the cases: none waits longer
-    for another than it works itself, since nnU-Net ends a training in which one waits for ten minutes.
+    The bias is added to the bias of the last layer. The ranks divide the cases among them, because nnU-Net ends a
+    training in which one rank waits for ten minutes.
 
     Args:
-        network: bare, of nnU-Net's U-Nets; stays in evaluation mode.
-        trainer: nnU-Net's, whose dataset.json holds the ``likely_volume_mm3`` of the point-labelled cases.
-        dataset: nnU-Net's, of the training cases.
+        network: One of nnU-Net's U-Nets without wrappers, which stays in evaluation mode.
+        trainer: nnU-Net's trainer, with the ``likely_volume_mm3`` of the point-labelled cases in its dataset.json.
+        dataset: nnU-Net's dataset of the training cases.
 
     Returns:
-        The shifts by foreground class; none where no training case has a likely volume.
+        Bias per foreground class; an empty list if no training case has an estimated volume.
     """
     cases = gather(trainer, predict(network, trainer, dataset))
     if not cases:
         return []
-    found = shifts(cases)
+    found = logit_bias(cases)
     head: Any = network.decoder.seg_layers[-1]  # type: ignore[union-attr, index]
     with torch.no_grad():
         head.bias[1:] += torch.tensor(found, dtype=head.bias.dtype, device=head.bias.device)
     return found
 
 
-def predict(network: nn.Module, trainer: Any, dataset: Any) -> list[Undecided]:
-    """What the network leaves undecided in the training cases, or in this GPU's share of them.
-
-    They are predicted as nnU-Net does, without mirroring.
-    """
+def predict(network: nn.Module, trainer: Any, dataset: Any) -> list[BorderlineVoxels]:
+    """Predict the training cases of this rank as nnU-Net does, without mirroring; return their borderline voxels."""
     on_device = trainer.device.type == "cuda"
     predictor = nnUNetPredictor(
         use_mirroring=False, perform_everything_on_device=on_device, device=trainer.device, allow_tqdm=False
@@ -88,77 +85,81 @@ def predict(network: nn.Module, trainer: Any, dataset: Any) -> list[Undecided]:
     supervised, decoder.deep_supervision = decoder.deep_supervision, False
     cases = []
     try:
-        for name in items_of_rank(trainer, names[:: max(1, -(-len(names) // MOST_CASES))]):
+        for name in items_of_rank(trainer, names[:: max(1, -(-len(names) // MAX_CASES))]):
             image, _, _, properties = dataset.load_case(name)
             logits = predictor.predict_sliding_window_return_logits(torch.from_numpy(np.array(image[:])))
             original = properties["shape_after_cropping_and_before_resampling"]
             size_mm3 = math.prod(properties["spacing"]) * math.prod(original)
             likely_mm3 = np.array([known[name][labels[label]] for label in sorted(labels)])
-            # On the CPU, where there is room.
-            cases.append(undecided(logits.cpu().float(), original, size_mm3, likely_mm3))
+            # On the CPU, which has more memory.
+            cases.append(borderline_voxels(logits.cpu().float(), original, size_mm3, likely_mm3))
     finally:
         decoder.deep_supervision = supervised
     return cases
 
 
-def undecided(logits: Tensor, shape: Sequence[int], size_mm3: float, likely_mm3: npt.NDArray[np.float64]) -> Undecided:
-    """What is undecided at the image's own voxels, to which nnU-Net resamples the logits before it decides.
+def borderline_voxels(
+    logits: Tensor, shape: Sequence[int], size_mm3: float, likely_mm3: npt.NDArray[np.float64]
+) -> BorderlineVoxels:
+    """Return the borderline voxels on the grid of the image, to which nnU-Net resamples the logits.
 
-    Thin targets lose volume there: decisions of the right size on coarser voxels would be too small.
+    Thin targets lose volume in this resampling. A calibration on coarser voxels would leave them too small.
 
     Args:
-        logits: (classes, *spatial), of a preprocessed case.
-        shape: of the image, without what nnU-Net has cropped.
-        size_mm3: of the whole image.
-        likely_mm3: likely volume in the case of every foreground class.
+        logits: Logits (classes, *spatial) of a preprocessed case.
+        shape: Spatial shape of the image after the crop to nonzero, before resampling.
+        size_mm3: Volume of the cropped image in mm³.
+        likely_mm3: Estimated volume (foreground classes,) in the case, in mm³.
     """
-    missing_mm3 = np.where(likely_mm3 > 0, likely_mm3, np.nan)
-    within_reach = logits[1:].amax(0) - logits[0] > -LARGEST_SHIFT
+    remaining_mm3 = np.where(likely_mm3 > 0, likely_mm3, np.nan)
+    within_reach = logits[1:].amax(0) - logits[0] > -MAX_BIAS
     if not within_reach.any():
-        return Undecided(np.empty((len(logits), 0), dtype=np.float32), 1.0, missing_mm3)
+        return BorderlineVoxels(np.empty((len(logits), 0), dtype=np.float32), 1.0, remaining_mm3)
     places = torch.nonzero(within_reach, as_tuple=True)
     box = (slice(None), *(slice(int(axis.min()), int(axis.max()) + 1) for axis in places))
     inside = logits[box]
     finer = [wanted / size for wanted, size in zip(shape, logits.shape[1:], strict=True)]
-    coarser = min(1.0, (FINEST / (math.prod(finer) * inside.numel())) ** (1 / 3))
+    coarser = min(1.0, (MAX_LOGITS / (math.prod(finer) * inside.numel())) ** (1 / 3))
     size = [max(1, round(side * factor * coarser)) for side, factor in zip(inside.shape[1:], finer, strict=True)]
     voxel_mm3 = size_mm3 / logits[0].numel() * inside[0].numel() / math.prod(size)
     resampled = functional.interpolate(inside[None], size, mode="trilinear")[0].flatten(1)
     first, second = resampled.topk(2, dim=0).values
-    # Two classes may be shifted against each other.
-    sure = first - second >= 2 * LARGEST_SHIFT
+    # Both classes can have a bias, with opposite signs.
+    sure = first - second >= 2 * MAX_BIAS
     decided = torch.bincount(resampled.argmax(0)[sure], minlength=len(logits))[1:].numpy()
     unsure = torch.nonzero(~sure).flatten()
-    some = unsure[:: max(1, -(-len(unsure) // MOST_VOXELS))]
+    some = unsure[:: max(1, -(-len(unsure) // MAX_VOXELS))]
     each_mm3 = voxel_mm3 * len(unsure) / max(1, len(some))
-    return Undecided(resampled[:, some].numpy(), each_mm3, missing_mm3 - decided * voxel_mm3)
+    return BorderlineVoxels(resampled[:, some].numpy(), each_mm3, remaining_mm3 - decided * voxel_mm3)
 
 
-def shifts(cases: Sequence[Undecided]) -> list[float]:
-    """What to add to the logits of each foreground class, so that in the median case it wins what it misses.
+def logit_bias(cases: Sequence[BorderlineVoxels]) -> list[float]:
+    """Return the bias per foreground class with which it gains its remaining volume in the median case.
 
-    Not so that all cases together do: likely volumes are far off here and there, and a few of them would move the rest.
-    One class after the other is shifted, until nothing moves any more. Cases in which nothing is within reach do not
-    count, and a class of which no case has a target stays as it is.
+    The median is used because a few estimated volumes are far off and would dominate the sum over all cases. The
+    classes are adjusted in turn until the bias converges. Cases without borderline voxels are left out. A class
+    without a target in any case has bias 0.
     """
     found = np.zeros(len(cases[0].logits))
     cases = [case for case in cases if case.logits.size]
     for _ in range(20):
         before = found.copy()
         for label in range(1, len(found)):
-            wanted = [_shift(case, label, found) for case in cases if not np.isnan(case.missing_mm3[label - 1])]
+            wanted = [
+                _bias_in_case(case, label, found) for case in cases if not np.isnan(case.remaining_mm3[label - 1])
+            ]
             if wanted:
                 found[label] = np.median(wanted)
         if np.abs(found - before).max() < 1e-3:
             break
-    return [float(shift) for shift in found[1:]]
+    return [float(value) for value in found[1:]]
 
 
-def _shift(case: Undecided, label: int, found: npt.NDArray[np.float64]) -> float:
-    """Of one class in one case, with those of the other classes as they are."""
+def _bias_in_case(case: BorderlineVoxels, label: int, found: npt.NDArray[np.float64]) -> float:
+    """Return the bias of one class in one case, with the bias of the other classes fixed."""
     shifted = case.logits + found[:, None].astype(np.float32)
     shifted[label] = -np.inf
     margin = shifted.max(0) - case.logits[label]
-    # Of the last voxel that it needs.
-    place = int(np.clip(math.ceil(case.missing_mm3[label - 1] / case.voxel_mm3) - 1, 0, len(margin) - 1))
-    return float(np.clip(np.partition(margin, place)[place], -LARGEST_SHIFT, LARGEST_SHIFT))
+    # The margin of the last voxel that the class needs.
+    place = int(np.clip(math.ceil(case.remaining_mm3[label - 1] / case.voxel_mm3) - 1, 0, len(margin) - 1))
+    return float(np.clip(np.partition(margin, place)[place], -MAX_BIAS, MAX_BIAS))

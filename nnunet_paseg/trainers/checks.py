@@ -1,4 +1,4 @@
-"""What must hold before a training starts: every error names what was found and what to do about it."""
+"""Checks before a training starts: every error states what was found and how to fix it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from nnunet_paseg.errors import PasegError
 
 
 def check_task(trainer: Any) -> None:
-    """Refuse the labels and configurations that these trainers cannot train.
+    """Raise if these trainers cannot train on the labels or the configuration.
 
     Raises:
-        PasegError: the dataset has no ignore label.
-        NotImplementedError: region-based labels, or a cascade.
+        PasegError: The dataset has no ignore label.
+        NotImplementedError: The labels are regions, or the configuration is a cascade.
     """
     name, labels = type(trainer).__name__, trainer.label_manager
     if labels.has_regions:
         raise NotImplementedError(
-            f"{name} needs plain labels, not regions: convert the dataset with one integer label a class."
+            f"{name} needs plain labels, not regions: convert the dataset with one integer label per class."
         )
     if trainer.is_cascaded:
         raise NotImplementedError(
@@ -29,40 +29,40 @@ def check_task(trainer: Any) -> None:
         )
     if not labels.has_ignore_label:
         raise PasegError(
-            f"{trainer.plans_manager.dataset_name} has no 'ignore' label, so nothing in it is unlabelled. Convert "
-            "the dataset with a script of dataset_conversion/ and plan it again, or train with nnUNetTrainer."
+            f"{trainer.plans_manager.dataset_name} has no 'ignore' label, so it has no unlabelled voxels: convert "
+            "the dataset with paseg convert and plan it again, or train with nnUNetTrainer."
         )
 
 
 def check_channels(channels: Sequence[int] | None, names: Mapping[str, str]) -> None:
-    """Refuse channels that the images do not have; None stands for all of them.
+    """Raise PasegError if the images do not have these channels; None means all channels.
 
     Raises:
-        PasegError: names the channels there are.
+        PasegError: A channel does not exist, or the list is empty.
     """
     if channels is not None and (not channels or not set(channels) <= set(range(len(names)))):
         raise PasegError(
-            f"mcrf_channels = {channels!r} must be None or some of the channels 0 to {len(names) - 1}, which are "
-            f"{list(names.values())}."
+            f"mcrf_channels = {channels!r} is invalid: set it to None or to channels from 0 to {len(names) - 1}, which "
+            f"are {list(names.values())}."
         )
 
 
 def check_seeds(dataset: Any, label_manager: Any, names: Mapping[str, Any], fold: int | str) -> None:
-    """Refuse to train a class of which no training case has a single voxel; a class may be absent from some.
+    """Raise PasegError if a class has no voxel in any training case; single cases may lack a class.
 
-    Cases are looked at until every class has been seen, which the first few usually do.
+    The cases are read until every class has been found, usually in the first few.
 
     Args:
         dataset: nnU-Net's training dataset of the fold.
-        label_manager: nnU-Net's.
-        names: class names and their labels, from dataset.json.
-        fold: for the message.
+        label_manager: nnU-Net's label manager.
+        names: Class names and their labels, from dataset.json.
+        fold: Fold, for the message.
 
     Raises:
-        PasegError: a class without a seed, or cases that were preprocessed without the ignore label.
+        PasegError: A class has no seed, or a case was preprocessed without the ignore label.
     """
     missing = set(label_manager.foreground_labels)
-    # The key under which nnU-Net's preprocessing keeps annotated voxels, if it knew of the ignore label.
+    # Key of the annotated voxels, which nnU-Net's preprocessing stores only for datasets with an ignore label.
     annotated = (-1, *label_manager.all_labels)
     for identifier in dataset.identifiers:
         locations = dataset.load_case(identifier)[3]["class_locations"]
@@ -77,47 +77,47 @@ def check_seeds(dataset: Any, label_manager: Any, names: Mapping[str, Any], fold
     classes = ", ".join(repr(name) for name, label in names.items() if label in missing)
     raise PasegError(
         f"None of the {len(dataset.identifiers)} training cases of fold {fold} has a voxel labelled {classes} after "
-        "preprocessing: annotate the class in some case, take it out of dataset.json, or choose another split. Seeds "
-        "of a few voxels can get lost when nnU-Net resamples to coarser voxels."
+        "preprocessing: annotate the class in a training case, remove it from dataset.json, or choose a different "
+        "split. Seeds of a few voxels can disappear when nnU-Net resamples to a coarser spacing."
     )
 
 
-def check_refreshes(interval: float, renewed_after: int, epochs: int) -> None:
-    """Refuse a stage 2 that would end before its teachers are renewed; an interval of 1 or more means never to.
+def check_refreshes(interval: float, period: int, epochs: int) -> None:
+    """Raise PasegError if stage 2 would end before its teachers are refreshed; from 1 on they never are.
 
     Args:
-        interval: the part of the training after which they are to be renewed.
-        renewed_after: the same in epochs.
-        epochs: of the training.
+        interval: Fraction of the training between two refreshes of the teachers.
+        period: Epochs between two refreshes.
+        epochs: Epochs of the training.
 
     Raises:
-        PasegError: an interval that is not positive, or too few epochs.
+        PasegError: The interval is not positive, or there are too few epochs.
     """
     if not interval > 0:
-        raise PasegError(f"refresh_interval must be above 0, a part of the training such as 0.2; got {interval!r}.")
-    if interval < 1 and renewed_after >= epochs:
+        raise PasegError(f"refresh_interval = {interval!r} is not positive: set it to a fraction such as 0.2.")
+    if interval < 1 and period >= epochs:
         raise PasegError(
-            f"Stage 2 with num_epochs = {epochs} would end before its teachers are renewed, which they are after "
-            f"{renewed_after} (refresh_interval = {interval:g}): train more epochs, set a smaller refresh_interval, or "
-            "set it to 1 to keep the first teachers."
+            f"Stage 2 with num_epochs = {epochs} would end before its teachers are refreshed after {period} epochs "
+            f"(refresh_interval = {interval:g}): train more epochs, set a smaller refresh_interval, or set it to 1 to "
+            "keep the first teachers."
         )
 
 
 def check_pseudo_labels(kind: str) -> None:
-    """Refuse pseudo labels of a kind that stage 2 does not know.
+    """Raise PasegError if stage 2 has no pseudo labels of this kind.
 
     Raises:
-        PasegError: names the kinds there are.
+        PasegError: The kind is neither soft nor hard.
     """
     if kind not in ("soft", "hard"):
-        raise PasegError(f"pseudo_labels must be 'soft' or 'hard'; got {kind!r}.")
+        raise PasegError(f"pseudo_labels = {kind!r} is invalid: set it to 'soft' or 'hard'.")
 
 
 def training_facts(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What two trainings must have in common for the weights of one to make sense in the other.
+    """Return the properties in which two trainings must agree to exchange weights.
 
     Args:
-        arguments: a trainer's ``my_init_kwargs``, in a checkpoint ``init_args``.
+        arguments: ``my_init_kwargs`` of a trainer, or ``init_args`` of a checkpoint.
     """
     plans, dataset = PlansManager(dict(arguments["plans"])), arguments["dataset_json"]
     configuration = plans.get_configuration(arguments["configuration"])
@@ -128,26 +128,26 @@ def training_facts(arguments: Mapping[str, Any]) -> dict[str, Any]:
         "fold": str(arguments["fold"]),
         "the channels": list(dataset["channel_names"].values()),
         "the labels": dataset["labels"],
-        "the voxel size": [float(size) for size in configuration.spacing],
+        "the spacing": [float(size) for size in configuration.spacing],
         "the normalisation": list(configuration.normalization_schemes),
         "the architecture": configuration.network_arch_class_name,
     }
 
 
 def check_stage1(checkpoint: Mapping[str, Any], file: str, arguments: Mapping[str, Any], remedy: str) -> None:
-    """Refuse a checkpoint of stage 1 that was trained for something else than this stage 2.
+    """Raise PasegError if a checkpoint of stage 1 does not match this stage 2.
 
     Args:
-        checkpoint: of stage 1.
-        file: where it lies.
-        arguments: stage 2's own ``my_init_kwargs``.
-        remedy: what to do.
+        checkpoint: Checkpoint of stage 1.
+        file: Path of the checkpoint, for the message.
+        arguments: ``my_init_kwargs`` of stage 2.
+        remedy: Suggested fix, for the message.
 
     Raises:
-        PasegError: names the first difference.
+        PasegError: The file is no checkpoint of a training, or a property of the training differs.
     """
     if not {"init_args", "network_weights"} <= checkpoint.keys():
-        raise PasegError(f"{file} is no checkpoint of an nnU-Net training. {remedy}")
+        raise PasegError(f"{file} is not a checkpoint of an nnU-Net training. {remedy}")
     found, wanted = training_facts(checkpoint["init_args"]), training_facts(arguments)
     for fact, value in wanted.items():
         if found[fact] != value:
@@ -155,16 +155,16 @@ def check_stage1(checkpoint: Mapping[str, Any], file: str, arguments: Mapping[st
 
 
 def check_weights(weights: Mapping[str, Any], network: nn.Module, file: str, remedy: str) -> None:
-    """Refuse weights of another architecture.
+    """Raise PasegError if weights do not match the architecture of a network.
 
     Raises:
-        PasegError: names the first weight that does not fit.
+        PasegError: A weight is missing, unknown or has a different shape.
     """
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     for name in dict.fromkeys((*wanted, *found)):
         if found.get(name) != wanted.get(name):
             raise PasegError(
-                f"{file} holds another network than this {type(network).__name__}: {name} is "
-                f"{found.get(name, 'missing')} there and {wanted.get(name, 'missing')} here. {remedy}"
+                f"{file} contains a different network than this {type(network).__name__}: {name} is "
+                f"{found.get(name, 'missing')} in the file and {wanted.get(name, 'missing')} here. {remedy}"
             )

@@ -1,4 +1,4 @@
-"""What a student of stage 2 learns from: the annotator's labels, and what the teachers say."""
+"""The loss of stage 2 and its targets: the annotator's labels and the teachers' predictions."""
 
 from __future__ import annotations
 
@@ -43,70 +43,70 @@ class CrossTeachingLoss(nn.Module):
 def teacher_predictions(
     teachers: Sequence[nn.Module], image: torch.Tensor, labels: torch.Tensor, map_folders: Sequence[str | None]
 ) -> tuple[list[torch.Tensor | None], list[torch.Tensor]]:
-    """What the teachers say of a batch, or the label maps that stand in for them.
+    """Predict a batch with the teachers, or take the label maps that replace them.
 
     Args:
-        teachers: of the primary and of the auxiliary student.
-        image: (b, c, *spatial).
-        labels: the annotator's labels, then one channel for every folder of label maps, (b, 1 + maps, *spatial).
-        map_folders: the folder of the label maps that stand in for each teacher, or None.
+        teachers: Teachers of the primary and of the auxiliary student.
+        image: Images (b, c, *spatial).
+        labels: Labels (b, 1 + maps, *spatial): the annotator's, then one channel per folder of label maps.
+        map_folders: Folder of the label maps that replace each teacher, or None.
 
     Returns:
-        Their logits, None where a label map stands in; and their decisions (b, 1, *spatial).
+        Logits per teacher, None where a label map replaces it, and argmax labels (b, 1, *spatial) per teacher.
     """
     channels = [None, *(folder for folder in dict.fromkeys(map_folders) if folder is not None)]
     logits: list[torch.Tensor | None] = []
-    decisions = []
+    predictions = []
     for teacher, folder in zip(teachers, map_folders, strict=True):
         if folder is None:
-            said = teacher(image)
-            logits.append(said)
-            # The argmax; torch's own takes ten times as long along this axis on a CPU.
-            decisions.append(said.max(dim=1, keepdim=True).indices.to(labels.dtype))
+            output = teacher(image)
+            logits.append(output)
+            # The argmax; torch.argmax takes ten times as long along this axis on a CPU.
+            predictions.append(output.max(dim=1, keepdim=True).indices.to(labels.dtype))
         else:
             channel = channels.index(folder)
             logits.append(None)
-            decisions.append(labels[:, channel : channel + 1])
-    return logits, decisions
+            predictions.append(labels[:, channel : channel + 1])
+    return logits, predictions
 
 
 def soft_targets(logits: Sequence[torch.Tensor | None], *, soft: bool) -> list[torch.Tensor | None]:
-    """The logits that each student is to come near to.
+    """Return the logits that each student distils.
 
     Args:
-        logits: the teachers', of the primary and of the auxiliary student; None where a label map stands in for one.
-        soft: from both teachers, the mean of what there is; otherwise from the other student's (PA-Seg).
+        logits: Logits of both teachers; None where a label map replaces one.
+        soft: True for the mean of both teachers, False for the other student's teacher alone (PA-Seg).
 
     Returns:
-        Of the primary and of the auxiliary student, (b, c, *spatial); None where no teacher says anything.
+        Logits (b, classes, *spatial) for the primary and the auxiliary student; None where there is no teacher.
     """
     if not soft:
         return list(logits[::-1])
-    said = [logit for logit in logits if logit is not None]
-    return [torch.stack(said).mean(dim=0) if said else None] * 2
+    present = [logit for logit in logits if logit is not None]
+    return [torch.stack(present).mean(dim=0) if present else None] * 2
 
 
 def pseudo_labels(
-    decision: torch.Tensor, targets: Targets, mask: torch.Tensor, ignore_label: int, *, keep_certain: bool
+    prediction: torch.Tensor, targets: Targets, mask: torch.Tensor, ignore_label: int, *, keep_certain: bool
 ) -> Targets:
-    """A teacher's decision where the annotator said nothing, or everywhere.
+    """Return a teacher's labels for the unlabelled voxels, or for all voxels.
 
     Args:
-        decision: (b, 1, *spatial), the teacher's labels.
-        targets: what the annotator said, finest first, (b, 1, *spatial).
-        mask: (b, 1, *spatial), False in padding, which stays ignored, and in air, which stays background.
-        ignore_label: of unlabelled voxels and of padding.
-        keep_certain: the annotator's word overrides the teacher's.
+        prediction: Labels (b, 1, *spatial) of the teacher.
+        targets: Labels (b, 1, *spatial) of the annotator; with deep supervision a list, highest resolution first.
+        mask: Bool (b, 1, *spatial), False in padding and outside the nonzero mask, where the targets are kept.
+        ignore_label: Label of unlabelled voxels and of padding.
+        keep_certain: True if annotator labels override pseudo labels.
 
     Returns:
-        Labels of the targets' sizes and dtype.
+        Labels with the shapes and the dtype of the targets.
     """
     annotated = finest(targets)
     unknown = annotated == ignore_label if keep_certain else torch.ones_like(mask)
-    labels = torch.where(unknown & mask, decision, annotated)
+    labels = torch.where(unknown & mask, prediction, annotated)
     if not isinstance(targets, list):
         return labels
-    # As nnU-Net makes its own coarse targets; nearest-exact needs a floating point image.
+    # As nnU-Net computes its own coarse targets; nearest-exact needs floating point.
     return [
         functional.interpolate(labels.float(), target.shape[2:], mode="nearest-exact").to(labels.dtype)
         for target in targets

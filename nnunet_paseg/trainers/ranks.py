@@ -1,4 +1,4 @@
-"""Work on single cases, divided among the ranks of a training: while one works alone, the others run into a timeout."""
+"""Work on single cases, divided among the ranks of a training, since a rank that waits runs into a timeout."""
 
 from __future__ import annotations
 

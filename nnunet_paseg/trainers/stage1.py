@@ -1,4 +1,4 @@
-"""Stage 1: one network learns from the seeds, and from the image where there is no seed."""
+"""Stage 1: one network is trained on the seeds, and on the image in the unlabelled voxels."""
 
 from __future__ import annotations
 
@@ -86,31 +86,30 @@ def unsupervised_weight(
 
 
 def average_pool(tensor: torch.Tensor, factors: tuple[int, ...]) -> torch.Tensor:
-    """Mean over blocks of ``factors`` voxels; (b, c, *spatial) in two or three dimensions."""
+    """Return the mean over blocks of ``factors`` voxels of (b, c, *spatial) in two or three dimensions."""
     pool = functional.avg_pool2d if len(factors) == 2 else functional.avg_pool3d
     return pool(tensor, factors, ceil_mode=True, count_include_pad=False)
 
 
 class PASegStage1Trainer(PASegTrainer):
-    """Partial Dice + cross-entropy on the seeds; multi-view gated CRF and variance minimisation on all tissue.
+    """Trainer of stage 1: partial Dice + cross-entropy on the seeds, gated CRF and variance loss on the image.
 
-    Source: PA-Seg (Zhai et al., IEEE TMI 2023), section III-B. The defaults differ from the paper's figures where those
-    did harm; ``PASegStage1Trainer_paper`` has them all.
+    Source: PA-Seg (Zhai et al., IEEE TMI 2023), section III-B. Some defaults differ from the paper's values, which
+    ``PASegStage1Trainer_paper`` uses.
 
     Attributes:
-        mcrf_weight: weight of the gated CRF loss.
-        mcrf_normalisation: ``pairs`` (a mean over pairs of similar voxels, in [0, 1]) or ``voxels`` (the paper's sum
+        mcrf_weight: Weight of the gated CRF loss.
+        mcrf_normalisation: ``pairs`` (mean over pairs of similar voxels, in [0, 1]) or ``voxels`` (the paper's sum
             over up to 120 neighbours, whose size depends on the image and the target).
-        mcrf_radius, mcrf_sigma_space: window and width of the kernel, in voxels of the downsampled image.
-        mcrf_sigma_intensity: width of the kernel in units of the normalised image.
-        mcrf_channels: the image channels that guide the gated CRF and the variance loss; None for all of them.
-        vm_weight: weight of the variance loss.
-        vm_normalisation: ``class`` (the paper's: one variance a class, as strong for a small target as for a large
-            one) or ``voxels`` (the variance within the classes, by voxel).
-        full_strength_at: both weights hold in full in batches with so many unlabelled voxels for every foreground seed,
-            and in proportion where there are fewer: 20 is about what the paper's seeds leave open, and 3 what this
-            package's leave. 0 is full weights always.
-        ramp_fraction: part of the epochs over which both weights rise.
+        mcrf_radius, mcrf_sigma_space: Window and width of the kernel, in voxels of the downsampled image.
+        mcrf_sigma_intensity: Width of the kernel, in units of the normalised image.
+        mcrf_channels: Image channels that guide the gated CRF and the variance loss; None for all channels.
+        vm_weight: Weight of the variance loss.
+        vm_normalisation: ``class`` (the paper's: one variance per class, as strong for small as for large targets)
+            or ``voxels`` (mean over the voxels of the variance within the classes).
+        full_strength_at: Unlabelled voxels per foreground seed from which both weights apply in full. They decrease in
+            proportion below. The paper's seeds leave about 20, this package's seeds about 3. 0 means always in full.
+        ramp_fraction: Fraction of the epochs over which both weights increase.
     """
 
     mcrf_weight = 1.0
@@ -138,12 +137,16 @@ class PASegStage1Trainer(PASegTrainer):
     )
 
     def initialize(self) -> None:
-        """Refuse channels that the images do not have, then build everything."""
+        """Check the channels, then build everything.
+
+        Raises:
+            PasegError: The images do not have the channels in ``mcrf_channels``.
+        """
         check_channels(self.mcrf_channels, self.dataset_json["channel_names"])
         super().initialize()
 
     def ramp(self) -> float:
-        """Weight of the unsupervised terms in this epoch: exp(-5 (1 - e/R)^2) up to R, then 1."""
+        """Return the weight of the unsupervised losses in this epoch: exp(-5 (1 - e/R)^2) up to R, then 1."""
         length = self.ramp_fraction * self.num_epochs
         if self.current_epoch >= length:
             return 1.0
@@ -164,7 +167,7 @@ class PASegStage1Trainer(PASegTrainer):
 
 
 class PASegStage1AuxTrainer(PASegStage1Trainer):
-    """Stage 1 for the auxiliary network of stage 2: the same loss, another family of architecture."""
+    """Trainer of stage 1 for the auxiliary network of stage 2: the same loss, a different architecture."""
 
     @staticmethod
     def build_network_architecture(
@@ -174,7 +177,7 @@ class PASegStage1AuxTrainer(PASegStage1Trainer):
         num_output_channels: int,
         enable_deep_supervision: bool = True,
     ) -> nn.Module:
-        """A residual encoder where the plans say plain, and the reverse."""
+        """Build a residual encoder for plain plans, and a plain network for residual ones."""
         return auxiliary_network(
             configuration_manager, num_input_channels, num_output_channels, enable_deep_supervision
         )

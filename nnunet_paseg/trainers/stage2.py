@@ -1,4 +1,4 @@
-"""Stage 2: two networks teach each other by cross knowledge distillation on their own pseudo labels."""
+"""Stage 2: two networks are trained by cross knowledge distillation and on pseudo labels."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from nnunet_paseg.trainers.students import TwoStudentsTrainer
 
 
 class PASegStage2Trainer(TwoStudentsTrainer):
-    """Self and cross monitoring: two students, and a frozen copy of each as teacher (PA-Seg, section III-C).
+    """Trainer of stage 2, self and cross monitoring: two students, one teacher each (PA-Seg, section III-C).
 
-    Each student learns what the annotator said as labels, and from both teachers what they find likely. In the paper it
-    learns its own teacher's decisions as labels, and the other's probabilities: ``PASegStage2Trainer_paper``.
+    Each student is trained on the annotator's labels and distils the mean logits of both teachers. In the paper
+    (``PASegStage2Trainer_paper``) its own teacher's predictions are the labels, and it distils the other teacher.
 
-    A student starts from stage 1, or from label maps in the raw dataset (see label_maps.py). These stand in for its
-    teacher until the teachers are first renewed, as labels; there is no distillation from label maps.
+    A student starts from stage 1, or from label maps in the raw dataset (see label_maps.py). These replace its teacher
+    as hard labels until the teachers are first refreshed. There is no distillation from label maps.
 
     Attributes:
-        pseudo_labels: ``soft`` (both teachers' mean logits alone) or ``hard`` (its own teacher's decisions as labels,
-            the other's logits).
-        distillation_weight: l, the share of the distillation; 0 is learning from labels only, 1 distillation only.
-        temperature: T of the distillation.
-        refresh_interval: the teachers are renewed after this fraction of the epochs.
-        keep_certain: what the annotator said (seeds, background outside every box) overrides hard pseudo labels.
+        pseudo_labels: ``soft`` (mean logits of both teachers alone) or ``hard`` (labels predicted by its own teacher,
+            and the logits of the other teacher).
+        distillation_weight: Weight l of the distillation: 0 for labels only, 1 for distillation only.
+        temperature: Temperature T of the distillation.
+        refresh_interval: Fraction of the epochs between two refreshes of the teachers.
+        keep_certain: True if annotator labels (seeds, background outside every box) override hard pseudo labels.
     """
 
     pseudo_labels: Literal["soft", "hard"] = "soft"
@@ -49,7 +49,7 @@ class PASegStage2Trainer(TwoStudentsTrainer):
         "calibrate_volumes",
     )
 
-    map_folders: tuple[str | None, ...] = (None, None)  # of the label maps that they start from, if any
+    map_folders: tuple[str | None, ...] = (None, None)  # folders of the label maps that the students start from, if any
 
     def _build_loss(self) -> nn.Module:
         return cross_teaching.CrossTeachingLoss(super()._build_loss())
@@ -58,8 +58,8 @@ class PASegStage2Trainer(TwoStudentsTrainer):
         """Start from stage 1 or from label maps, unless a training of stage 2 is continued.
 
         Raises:
-            PasegError: hyper-parameters that make no sense, too few epochs, or a checkpoint of stage 1 or a label map
-                that cannot be used.
+            PasegError: A hyper-parameter is invalid, there are too few epochs, or a checkpoint of stage 1 or a label
+                map cannot be used.
         """
         checks.check_pseudo_labels(self.pseudo_labels)
         checks.check_refreshes(self.refresh_interval, self.refresh_period(), self.num_epochs)
@@ -71,10 +71,10 @@ class PASegStage2Trainer(TwoStudentsTrainer):
         super().on_train_start()
 
     def load_stage1(self) -> None:
-        """Start the students and their teachers from the final checkpoints of stage 1, or from scratch with label maps.
+        """Load the final checkpoints of stage 1 into the students; with label maps they start from scratch.
 
         Raises:
-            PasegError: a checkpoint of stage 1 cannot be used; names the command that makes it.
+            PasegError: A checkpoint of stage 1 cannot be used.
         """
         students = (self.network, self.auxiliary["network"])
         trainers = ("PASegStage1Trainer", "PASegStage1AuxTrainer")
@@ -82,29 +82,29 @@ class PASegStage2Trainer(TwoStudentsTrainer):
             if folder is None:
                 self.print_to_log_file("Starting from", from_stage1.load_stage1(unwrap(network), self, name))
             else:
-                self.print_to_log_file(f"Not from {name}: starting from the label maps in {folder}.")
+                self.print_to_log_file(f"Label maps in {folder} replace {name}.")
         self.refresh_teachers()
 
     def refresh_teachers(self) -> None:
-        """Freeze the students into the teachers, and calibrate those that have learned something."""
+        """Copy the students to the teachers, and calibrate the teachers that no label maps replace."""
         super().refresh_teachers()
         for number, (teacher, folder) in enumerate(zip(self.teachers, self.maps_in_use(), strict=True), start=1):
             if folder is None:
                 self.calibrate(unwrap(teacher), f"Teacher {number}")
 
     def refresh_period(self) -> int:
-        """Epochs after which the teachers are renewed."""
+        """Return the epochs between two refreshes of the teachers."""
         return max(1, round(self.refresh_interval * self.num_epochs))
 
     def maps_in_use(self) -> tuple[str | None, ...]:
-        """Folders of the label maps that stand in for the teachers in this epoch."""
+        """Return the folders of the label maps that replace the teachers in this epoch."""
         return self.map_folders if self.current_epoch < self.refresh_period() else (None, None)
 
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
-        """The datasets of both stages, with the label maps beside the labels as long as they are in use.
+        """Return the datasets, with the label maps as further channels of the labels while they are in use.
 
         Raises:
-            PasegError: a class without a seed, or a label map that cannot be used.
+            PasegError: A class has no seed, or a label map cannot be used.
         """
         training, validation = super().get_tr_and_val_datasets()
         folders = [name for name in dict.fromkeys(self.maps_in_use()) if name is not None]
@@ -152,7 +152,7 @@ class PASegStage2Trainer(TwoStudentsTrainer):
         soft = cross_teaching.soft_targets(logits, soft=not hard)
         for own_logits, own_labels, soft_target in zip(logits, labels, soft, strict=True):
             own_targets = targets
-            if hard or own_logits is None:  # label maps are labels, whatever the teachers are
+            if hard or own_logits is None:  # label maps are always hard labels
                 own_targets = cross_teaching.pseudo_labels(
                     own_labels, targets, step.mask, ignore, keep_certain=self.keep_certain
                 )

@@ -1,4 +1,4 @@
-"""One training step as its loss sees it: labels, image, mask, teacher logits and weights."""
+"""Input of the loss in one training step: labels, image, mask, teacher logits and weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Targets = torch.Tensor | list[torch.Tensor]
 
 @dataclass(frozen=True)
 class Step:
-    """The target of a training batch, together with all else that the loss needs.
+    """The target of a training batch, together with all other inputs of the loss.
 
     nnU-Net's ``train_step`` moves a batch's target to the device and passes it to the loss. This object takes the
     place of the target, so that ``train_step`` stays nnU-Net's own. Validation passes plain labels.
@@ -23,9 +23,9 @@ class Step:
         targets: Labels of the loss.
         image: Images (b, c, *spatial).
         mask: Bool (b, 1, *spatial), False in padding and outside the nonzero mask.
-        weights: Hyper-parameters of the trainer, and what depends on the epoch.
+        weights: Hyper-parameters of the trainer, and the ramp of this epoch.
         teacher_logits: Logits (b, classes, *spatial) to distil, if any.
-        terms: Value of every loss term, filled in by the loss.
+        terms: Value of every loss term, set by the loss.
     """
 
     targets: Targets
@@ -37,11 +37,11 @@ class Step:
 
     @property
     def labels(self) -> torch.Tensor:
-        """Labels of the full resolution."""
+        """Labels at full resolution."""
         return finest(self.targets)
 
     def to(self, *args: Any, **kwargs: Any) -> Step:
-        """Move all tensors as ``torch.Tensor.to`` does; the terms stay within reach of the caller."""
+        """Move all tensors as ``torch.Tensor.to`` does; both objects share the dictionary of the terms."""
         targets, logits = self.targets, self.teacher_logits
         return replace(
             self,

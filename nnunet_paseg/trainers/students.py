@@ -1,4 +1,4 @@
-"""Two students of different architecture in one nnU-Net trainer, and a frozen copy of each as teacher."""
+"""Two students of different architecture in one nnU-Net trainer, and their teachers."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from nnunet_paseg.trainers.stage1 import PASegStage1AuxTrainer
 
 
 class TwoStudentsTrainer(PASegTrainer):
-    """Builds, stores and restores two students and their teachers.
+    """A trainer that builds, stores and restores two students and their teachers.
 
-    The primary student is nnU-Net's ``self.network``, so prediction, export and validation are nnU-Net's own. nnU-Net's
-    methods act on the auxiliary one within :meth:`auxiliary_in_place`.
+    The primary student is nnU-Net's ``self.network``, so that prediction, export and validation are nnU-Net's own.
+    Within :meth:`auxiliary_in_place` nnU-Net's methods act on the auxiliary student.
     """
 
-    auxiliary: dict[str, Any]  # the second student: its network, optimizer and grad_scaler
-    teachers: list[nn.Module]  # of the primary and of the auxiliary student
+    auxiliary: dict[str, Any]  # network, optimizer and grad_scaler of the auxiliary student
+    teachers: list[nn.Module]  # teachers of the primary and of the auxiliary student
 
     def initialize(self) -> None:
         """Build the primary student as nnU-Net does, then the auxiliary one in the same way."""
         oversample = self.oversample_foreground_percent
         super().initialize()
         own, scheduler = self._student(), self.lr_scheduler
-        # With DDP nnU-Net turns the share of the whole batch into this rank's, which must not happen twice.
+        # With DDP nnU-Net divides the oversampling among the ranks, which must not happen twice.
         self.was_initialized, self.oversample_foreground_percent = False, oversample
         self.build_network_architecture = PASegStage1AuxTrainer.build_network_architecture  # type: ignore[method-assign]
         try:
@@ -46,7 +46,7 @@ class TwoStudentsTrainer(PASegTrainer):
         self.teachers = [self._frozen(student["network"]) for student in (own, self.auxiliary)]
 
     def _frozen(self, student: nn.Module) -> nn.Module:
-        """A copy that is never trained, gives its finest output alone, and is compiled where the students are."""
+        """Return a copy that is not trained, has the full-resolution output only, and is compiled like the student."""
         teacher = copy.deepcopy(unwrap(student)).eval().requires_grad_(False)
         teacher.decoder.deep_supervision = False  # type: ignore[union-attr]
         return torch.compile(teacher) if self._do_i_compile() else teacher  # type: ignore[return-value]
@@ -70,13 +70,13 @@ class TwoStudentsTrainer(PASegTrainer):
             self._put(own)
 
     def refresh_teachers(self) -> None:
-        """Freeze the students' present weights into the teachers."""
+        """Copy the current weights of the students to the teachers."""
         students = (self.network, self.auxiliary["network"])
         for teacher, student in zip(self.teachers, students, strict=True):
             unwrap(teacher).load_state_dict(unwrap(student).state_dict())
 
     def calibrate_all(self) -> None:
-        """The auxiliary student too, which can be exported."""
+        """Calibrate both students, since both can be exported."""
         super().calibrate_all()
         self.calibrate(unwrap(self.auxiliary["network"]), "The auxiliary network")
 
@@ -91,13 +91,13 @@ class TwoStudentsTrainer(PASegTrainer):
         }
 
     def load_extra_checkpoint(self, extra: dict[str, Any], file: str) -> None:
-        """The auxiliary student and both teachers too.
+        """Restore the auxiliary student and both teachers too.
 
         Raises:
-            PasegError: the file is of another trainer.
+            PasegError: The file is a checkpoint of a different trainer.
         """
         if "auxiliary_weights" not in extra:
-            raise PasegError(f"{file} is no checkpoint of stage 2. Delete it and start without --c.")
+            raise PasegError(f"{file} is not a checkpoint of stage 2: delete it and start without --c.")
         super().load_extra_checkpoint(extra, file)
         unwrap(self.auxiliary["network"]).load_state_dict(extra["auxiliary_weights"])
         self.auxiliary["optimizer"].load_state_dict(extra["auxiliary_optimizer"])

@@ -31,18 +31,18 @@ PAPER = {
     "keep_certain": False,
     "calibrate_volumes": False,
 }
-"""The published hyper-parameters, where they differ from the defaults here."""
+"""Hyper-parameters of the paper that differ from the defaults."""
 
 
 def trainer_class(name: str) -> type[nnUNetTrainer]:
-    """The trainer of that name.
+    """Return the trainer of a name.
 
     Args:
-        name: one of :data:`TRAINERS`, then any of ``_paper`` (the published hyper-parameters), ``_nomirroring`` (in
-            augmentation and prediction), ``_{N}epochs`` and ``_{M}iterations`` (an epoch), in this order.
+        name: One of :data:`TRAINERS`, then any of ``_paper`` (hyper-parameters of the paper), ``_nomirroring`` (in
+            augmentation and prediction), ``_{N}epochs`` and ``_{M}iterations`` (per epoch), in this order.
 
     Raises:
-        AttributeError: no such trainer (nnU-Net asks with ``hasattr``).
+        AttributeError: There is no such trainer (nnU-Net calls ``hasattr``).
     """
     match = re.fullmatch(rf"({'|'.join(TRAINERS)})(_paper)?(_nomirroring)?(?:_(\d+)epochs)?(?:_(\d+)iterations)?", name)
     if match is None:
@@ -51,7 +51,7 @@ def trainer_class(name: str) -> type[nnUNetTrainer]:
     if match[1] == name:
         return base
     if unmirrored:
-        # nnU-Net's own hook, in front of the trainer's.
+        # nnU-Net's own hook precedes the trainer's.
         base = type(base.__name__, (nnUNetTrainerNoMirroring, base), {})
 
     def change(trainer: Any) -> None:
@@ -69,12 +69,12 @@ def trainer_class(name: str) -> type[nnUNetTrainer]:
 
 
 def changed(base: type[nnUNetTrainer], name: str, change: Callable[[Any], None]) -> type[nnUNetTrainer]:
-    """A trainer under another name, which nnU-Net gives to the results folder.
+    """Return a subclass of a trainer under a new name, which nnU-Net gives to the results folder.
 
     Args:
-        base: the trainer.
-        name: of the new one.
-        change: called with every new trainer after its constructor.
+        base: Class of the trainer.
+        name: Name of the new class.
+        change: Function that is called with every new trainer after its constructor.
     """
 
     class Variant(base):  # type: ignore[valid-type,misc]

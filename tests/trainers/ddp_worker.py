@@ -81,7 +81,7 @@ def train(trainer):
 def main(rank, folder):
     arguments = torch.load(folder / "arguments.pt", weights_only=False)
     torch.set_num_threads(1)
-    calibration.MOST_CASES = 2
+    calibration.MAX_CASES = 2
     distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
     results = {}
     task = arguments["plans"], arguments["dataset_json"]

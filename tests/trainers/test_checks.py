@@ -72,7 +72,9 @@ def test_enough_epochs(make_trainer, interval, epochs, refreshes):
 def test_too_few_epochs(make_trainer, interval, epochs, after):
     trainer = make_trainer(PASegStage2Trainer, fold=0)
     trainer.num_epochs, trainer.refresh_interval = epochs, interval
-    message = rf"num_epochs = {epochs} would end .* after {after} \(refresh_interval = {interval}\): train more epochs"
+    message = (
+        rf"num_epochs = {epochs} would end .* after {after} epochs \(refresh_interval = {interval}\): train more epochs"
+    )
     with pytest.raises(PasegError, match=message):
         trainer.on_train_start()
     assert not trainer.was_initialized
@@ -82,14 +84,14 @@ def test_too_few_epochs(make_trainer, interval, epochs, after):
 def test_an_interval_that_is_none(make_trainer, interval):
     trainer = make_trainer(PASegStage2Trainer, fold=0)
     trainer.refresh_interval = interval
-    with pytest.raises(PasegError, match=r"refresh_interval must be above 0, .* got"):
+    with pytest.raises(PasegError, match=r"refresh_interval = .* is not positive: set it"):
         trainer.on_train_start()
 
 
 def test_pseudo_labels_of_no_kind(make_trainer):
     trainer = make_trainer(PASegStage2Trainer, fold=0)
     trainer.pseudo_labels = "Soft"
-    with pytest.raises(PasegError, match=r"pseudo_labels must be 'soft' or 'hard'; got 'Soft'"):
+    with pytest.raises(PasegError, match=r"pseudo_labels = 'Soft' is invalid: set it to 'soft' or 'hard'"):
         trainer.on_train_start()
     assert not trainer.was_initialized
 
@@ -98,10 +100,10 @@ def test_weights_of_another_network():
     network, remedy = nn.Linear(2, 3), "Train again."
     check_weights(network.state_dict(), network, "file", remedy)
     with pytest.raises(
-        PasegError, match=r"file holds another network than this Linear: weight is \(3, 4\) .* \(3, 2\)"
+        PasegError, match=r"file contains a different network than this Linear: weight is \(3, 4\) .* \(3, 2\)"
     ):
         check_weights(nn.Linear(4, 3).state_dict(), network, "file", remedy)
-    with pytest.raises(PasegError, match=r"bias is missing there and \(3,\) here\. Train again\."):
+    with pytest.raises(PasegError, match=r"bias is missing in the file and \(3,\) here\. Train again\."):
         check_weights(nn.Linear(2, 3, bias=False).state_dict(), network, "file", remedy)
 
 
@@ -157,12 +159,12 @@ def test_stage_1_that_fits(stage1):
         (lambda c: c["init_args"]["dataset_json"]["labels"].update(extra=4), "the labels .*'extra': 4"),
         (
             lambda c: c["init_args"]["plans"]["configurations"]["3d_fullres"].update(spacing=[1.0, 1.0, 1.0]),
-            r"the voxel size \[1\.0, 1\.0, 1\.0\]",
+            r"the spacing \[1\.0, 1\.0, 1\.0\]",
         ),
-        (lambda c: c.pop("init_args"), "is no checkpoint of an nnU-Net training"),
+        (lambda c: c.pop("init_args"), "is not a checkpoint of an nnU-Net training"),
         (
             lambda c: c["network_weights"].update({"decoder.extra": torch.zeros(1)}),
-            "holds another network than this ResidualEncoderUNet: decoder.extra",
+            "contains a different network than this ResidualEncoderUNet: decoder.extra",
         ),
     ],
 )

@@ -137,5 +137,5 @@ def two_channels(trainer, noise):
 def test_channels_that_are_not_there(make_trainer, channels):
     trainer = make_trainer(PASegStage1Trainer)
     trainer.mcrf_channels = channels
-    with pytest.raises(PasegError, match=r"mcrf_channels = .* channels 0 to 0, which are \['MRI'\]"):
+    with pytest.raises(PasegError, match=r"mcrf_channels = .* channels from 0 to 0, which are \['MRI'\]"):
         trainer.initialize()

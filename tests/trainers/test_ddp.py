@@ -30,7 +30,7 @@ def ddp(workspace, tmp_path_factory):
         }
         for name, value in environment.items():
             patch.setenv(name, value)
-        patch.setattr(calibration, "MOST_CASES", 2)  # as in the worker
+        patch.setattr(calibration, "MAX_CASES", 2)  # as in the worker
         data = workspace.preprocessed / DATASET
         plans = json.loads((data / f"{PLANS}.json").read_text(encoding="utf-8"))
         # The Dice of the whole batch, for which nnU-Net gathers over the GPUs.

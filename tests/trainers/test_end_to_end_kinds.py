@@ -162,5 +162,5 @@ def test_dense_cases_point_cases_and_a_case_without_target(dataset, tmp_path):
     plans = data.space.plan(data.number)
     fold = train_and_predict(data, plans, "3d_fullres", primary="plain", auxiliary="residual", dimensions=3)
     log = next(fold.glob("training_log_*.txt")).read_text(encoding="utf-8")
-    assert "checkpoint_best is chosen on 1 fully labelled validation cases" in log
+    assert "checkpoint_best is chosen on 1 densely annotated validation cases" in log
     assert (fold / "checkpoint_best.pth").exists()

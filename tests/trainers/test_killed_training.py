@@ -20,7 +20,7 @@ EPOCHS = 4
 def start(make_trainer, monkeypatch, tmp_path):
     """A trainer in a results folder of its own, with given random numbers; plots only where they are asked for."""
     stage1 = tmp_path / "stage1"
-    monkeypatch.setattr(calibration, "MOST_CASES", 2)
+    monkeypatch.setattr(calibration, "MAX_CASES", 2)
     plot_terms = progress.plot_terms
 
     def make(cls, name, *, seed, resumed=False, plots=False):
@@ -180,7 +180,7 @@ def test_stage_2_does_not_continue_a_checkpoint_of_stage_1(start):
     stage1.initialize()
     trainer = start(PASegStage2Trainer, "other", seed=0)
     stage1.save_checkpoint(f"{trainer.output_folder}/checkpoint_latest.pth")
-    with pytest.raises(PasegError, match=r"is no checkpoint of stage 2\. Delete it and start without --c"):
+    with pytest.raises(PasegError, match=r"is not a checkpoint of stage 2: delete it and start without --c"):
         start(PASegStage2Trainer, "other", seed=0, resumed=True)
 
 

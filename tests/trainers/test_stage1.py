@@ -167,7 +167,7 @@ def test_the_auxiliary_network_is_of_the_other_family(make_trainer, trainer):
 
 def test_a_dataset_without_ignore_label_is_refused(make_trainer):
     trainer = make_trainer(PASegStage1Trainer, labels={"background": 0, "lesion_1": 1, "lesion_2": 2})
-    with pytest.raises(PasegError, match=r"Dataset902_Tiny has no 'ignore' label.*Convert the dataset"):
+    with pytest.raises(PasegError, match=r"Dataset902_Tiny has no 'ignore' label.*: convert the dataset"):
         trainer.initialize()
 
 

@@ -1,4 +1,4 @@
-"""A trainer whose checkpoints contain all that a stopped training needs to be continued."""
+"""A trainer whose checkpoints contain everything that is needed to resume a training."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ from nnunet_paseg.trainers.checkpoints import resume, selection
 
 
 def unwrap(network: nn.Module) -> nn.Module:
-    """The network inside its DDP and torch.compile wrappers."""
+    """Return the network inside its DDP and torch.compile wrappers."""
     if isinstance(network, DistributedDataParallel):
         network = network.module
     return network._orig_mod if isinstance(network, OptimizedModule) else network
 
 
 class CheckpointingTrainer(nnUNetTrainer):
-    """nnU-Net's trainer with checkpoints from which a training continues as if it had not been stopped.
+    """nnU-Net's trainer with checkpoints from which a training resumes as if it had not been stopped.
 
     Attributes:
-        save_every: nnU-Net's own; epochs between two checkpoints to continue from. There is one after the first epoch
-            too, whatever it says.
+        save_every: Epochs between two checkpoints (nnU-Net's attribute). There is always one after the first epoch.
     """
 
     # Set by nnU-Net, which declares no types.
@@ -42,7 +41,7 @@ class CheckpointingTrainer(nnUNetTrainer):
     oversample_foreground_percent: float
 
     HYPER_PARAMETERS: tuple[str, ...] = ()
-    """Names of the attributes that are printed to the log and stored in every checkpoint."""
+    """Names of the attributes that are logged and stored in every checkpoint."""
 
     _restore_random_state: Callable[[], None] | None = None
 
@@ -58,23 +57,23 @@ class CheckpointingTrainer(nnUNetTrainer):
         self.save_every = 5
 
     def hyper_parameters(self) -> dict[str, Any]:
-        """The values of :attr:`HYPER_PARAMETERS`."""
+        """Return the values of :attr:`HYPER_PARAMETERS`."""
         return {name: getattr(self, name) for name in self.HYPER_PARAMETERS}
 
     def on_train_start(self) -> None:
-        """Start as nnU-Net does, then continue the random numbers of the training that was stopped."""
+        """Start as nnU-Net does, then restore the random state of the training that is resumed."""
         super().on_train_start()
         self.print_to_log_file(f"{type(self).__name__}:", self.hyper_parameters())
         self.logger.update_config({"paseg": self.hyper_parameters()})
         if self.current_epoch == 0 and self.local_rank == 0 and not self.disable_checkpointing:
-            for name in resume.put_aside(self.output_folder):
-                self.print_to_log_file(f"A checkpoint of an earlier training is now called {name}.")
-        # After the loaders, which draw from the same generators when they are made.
+            for name in resume.rename_old_checkpoints(self.output_folder):
+                self.print_to_log_file(f"Renamed an earlier checkpoint to {name}.")
+        # After the loaders, whose construction draws from the same generators.
         if self._restore_random_state is not None:
             self._restore_random_state()
 
     def on_epoch_end(self) -> None:
-        """End the epoch as nnU-Net does; after the first one there is always a checkpoint to continue from."""
+        """End the epoch as nnU-Net does, and always write a checkpoint after the first epoch."""
         save_every = self.save_every
         if self.current_epoch == 0:
             self.save_every = 1
@@ -84,24 +83,29 @@ class CheckpointingTrainer(nnUNetTrainer):
             self.save_every = save_every
 
     def extra_checkpoint(self) -> dict[str, Any]:
-        """What a checkpoint holds beyond nnU-Net's own content."""
+        """Return what a checkpoint contains in addition to nnU-Net's own content."""
         return {"hyper_parameters": self.hyper_parameters(), "random_state": resume.random_state(self.device)}
 
     def load_extra_checkpoint(self, extra: dict[str, Any], file: str) -> None:
-        """Take up what :meth:`extra_checkpoint` stored; ``file`` is for messages."""
+        """Restore what :meth:`extra_checkpoint` stored.
+
+        Args:
+            extra: Content of the checkpoint under ``paseg``.
+            file: Path of the checkpoint, for messages.
+        """
         for name, value in extra.get("hyper_parameters", {}).items():
             if name in self.hyper_parameters() and getattr(self, name) != value:
-                self.print_to_log_file(f"As in {file}, {name} = {value!r} instead of {getattr(self, name)!r}.")
+                self.print_to_log_file(f"{name} = {value!r} as in {file}, instead of {getattr(self, name)!r}.")
                 setattr(self, name, value)
         if "trained_weights" in extra:
-            # Written by versions that could keep a moving average of the weights, which then predicted.
+            # Earlier versions could store a moving average of the weights as the weights of the checkpoint.
             self.print_to_log_file(f"{file} contains averaged weights: the training continues from them.")
-        # With several GPUs the state is that of the first one: the others would repeat its random numbers.
+        # With DDP this is the state of the first rank, whose random numbers the other ranks would repeat.
         if "random_state" in extra and not self.is_ddp:
             self._restore_random_state = partial(resume.set_random_state, extra["random_state"], self.device)
 
     def save_checkpoint(self, filename: str) -> None:
-        """nnU-Net's checkpoint with ours under the key ``paseg``, in one file that is whole or not there."""
+        """Write nnU-Net's checkpoint, with our content under the key ``paseg``, atomically."""
         if self.local_rank != 0 or self.disable_checkpointing:
             return
         buffer = io.BytesIO()
@@ -112,17 +116,17 @@ class CheckpointingTrainer(nnUNetTrainer):
         resume.write_checkpoint(checkpoint, filename)
 
     def load_checkpoint(self, filename_or_checkpoint: str) -> None:  # type: ignore[override]
-        """nnU-Net's state and ours.
+        """Restore nnU-Net's state and ours.
 
         Raises:
-            PasegError: the file is damaged, or a checkpoint_best that was never written.
+            PasegError: The file is damaged, or it is a checkpoint_best that was never written.
         """
         if self.is_ddp:
-            distributed.barrier()  # with --val_best the first GPU may still be writing it
+            distributed.barrier()  # with --val_best the first rank may still be writing it
         selection.check_best(filename_or_checkpoint, Path(filename_or_checkpoint).exists())
         checkpoint = resume.read_checkpoint(filename_or_checkpoint)
         super().load_checkpoint(filename_or_checkpoint)
         self.load_extra_checkpoint(checkpoint.get("paseg", {}), filename_or_checkpoint)
-        # nnU-Net saves checkpoint_latest before it notes that the same epoch was the best.
+        # nnU-Net saves checkpoint_latest before it updates the best score of the same epoch.
         scores = [score for score in self.logger.get_value("ema_fg_dice", step=None) if not math.isnan(score)]
         self._best_ema = max(scores, default=self._best_ema)

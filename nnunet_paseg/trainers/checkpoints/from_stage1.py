@@ -1,4 +1,4 @@
-"""The checkpoints that stage 2 starts from: where they lie, whether they fit, and the command that makes them."""
+"""The checkpoints of stage 1 that stage 2 starts from: paths, checks, and the command that trains them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def load_stage1(network: nn.Module, stage2: Any, name: str) -> str:
     """Load the final weights of a trainer of stage 1 into a network of stage 2.
 
     Args:
-        network: the bare network.
-        stage2: its trainer.
-        name: of the trainer of stage 1, without variant.
+        network: Network without wrappers.
+        stage2: Trainer of stage 2.
+        name: Name of the trainer of stage 1, without variant.
 
     Returns:
-        The file.
+        Path of the checkpoint.
 
     Raises:
-        PasegError: the checkpoint is missing, damaged or of something else; names the command that makes it.
+        PasegError: The checkpoint is missing, damaged or of a different training.
     """
     file, remedy = stage1_checkpoint(stage2, name), f"Train it again:\n    {stage1_command(stage2, name)}"
     checkpoint = read_checkpoint(file)
@@ -39,12 +39,12 @@ def load_stage1(network: nn.Module, stage2: Any, name: str) -> str:
 
 
 def stage1_checkpoint(stage2: Any, name: str) -> str:
-    """Final checkpoint of a training of stage 1 on the same dataset, plans, configuration and fold.
+    """Return the final checkpoint of stage 1 for the same dataset, plans, configuration and fold.
 
-    A variant (``PASegStage2Trainer_50epochs``) looks for the same variant of stage 1 first, then for the plain one.
+    A variant (``PASegStage2Trainer_50epochs``) starts from the same variant of stage 1, or else from the plain one.
 
     Raises:
-        PasegError: there is none.
+        PasegError: There is no such checkpoint.
     """
     plans, fold = stage2.plans_manager, f"fold_{stage2.fold}"
     files = []
@@ -55,14 +55,14 @@ def stage1_checkpoint(stage2: Any, name: str) -> str:
             return files[-1]
     others = "".join(f", and so is {file}" for file in files[1:])
     raise PasegError(
-        f"Stage 2 starts from stage 1, and {files[0]} is missing{others}. Train it first, or continue it with --c:\n"
+        f"Stage 2 starts from stage 1, but {files[0]} is missing{others}. Train it first, or resume it with --c:\n"
         f"    {stage1_command(stage2, name)}\n"
-        f"Or start from label maps of another origin: put them into nnUNet_raw/{plans.dataset_name}/{FOLDER}."
+        f"Or start from other label maps: copy them to nnUNet_raw/{plans.dataset_name}/{FOLDER}."
     )
 
 
 def stage1_command(stage2: Any, name: str) -> str:
-    """The command that trains the stage 1 to start from."""
+    """Return the command that trains this stage 1."""
     task = f"{stage2.plans_manager.dataset_name} {stage2.configuration_name} {stage2.fold}"
     device = "" if stage2.device.type == "cuda" else f" -device {stage2.device.type}"
     if stage2.is_ddp:
@@ -71,6 +71,6 @@ def stage1_command(stage2: Any, name: str) -> str:
 
 
 def _variant(stage2: Any) -> str:
-    """What the stage 1 to start from ends in; a subclass with a name of its own starts from the plain one."""
+    """Return the suffix of stage 1 that matches this stage 2; empty for a subclass with a different name."""
     name = type(stage2).__name__
     return name.removeprefix(STAGE2) if name.startswith(STAGE2) else ""

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there, and the random state that lets a training go on as if it had not stopped."""
+"""Atomic checkpoints, and the random state with which a training resumes as if it had not been stopped."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output
 
 CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth")
-"""What ``nnUNetv2_train --c`` continues from, in this order."""
+"""Checkpoints from which ``nnUNetv2_train --c`` resumes, in this order."""
 
 
 def write_checkpoint(checkpoint: dict[str, Any], filename: str) -> None:
-    """Save a checkpoint atomically: a kill leaves the old file as it was."""
+    """Write a checkpoint atomically: a kill keeps the old file."""
     path = Path(filename)
-    for left_over in path.parent.glob(f".*.{path.name}"):  # of a training that was killed while it saved
+    for left_over in path.parent.glob(f".*.{path.name}"):  # temporary file of a training that was killed
         left_over.unlink()
     with atomic_output(path) as temporary, temporary.open("wb") as file:
         torch.save(checkpoint, file)
 
 
 def read_checkpoint(filename: str) -> dict[str, Any]:
-    """A checkpoint on the CPU: weights, figures and settings, no code.
+    """Read the tensors, numbers and settings of a checkpoint to the CPU without executing code.
 
     Raises:
-        PasegError: the file is damaged, or holds anything else.
+        PasegError: The file is damaged, or contains other objects.
     """
     try:
         return _load(filename)
@@ -45,8 +45,8 @@ def read_checkpoint(filename: str) -> dict[str, Any]:
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise PasegError(
-            f"{filename} cannot be read ({reason[0]}). If neither memory nor the disk explains that, it is damaged or "
-            "no checkpoint of nnU-Net: rename it, and train again; with --c the training goes on from the next "
+            f"{filename} cannot be read ({reason[0]}). Unless memory or disk space is short, the file is damaged or "
+            "not a checkpoint of nnU-Net: rename it, and train again. With --c the training resumes from the next "
             "checkpoint in that folder."
         ) from error
 
@@ -54,8 +54,8 @@ def read_checkpoint(filename: str) -> dict[str, Any]:
 def _load(filename: str) -> dict[str, Any]:
     if not hasattr(torch.serialization, "safe_globals"):  # before torch 2.5
         warnings.warn(
-            f"torch {torch.__version__} cannot restrict a checkpoint to figures: {filename} is read as nnU-Net reads "
-            "it, so it must come from someone you trust, or torch 2.5 must be installed.",
+            f"torch {torch.__version__} cannot exclude code from a checkpoint: {filename} is read without this "
+            "restriction, as nnU-Net reads it. Read only files that you trust, or install torch 2.5 or later.",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -65,16 +65,16 @@ def _load(filename: str) -> dict[str, Any]:
 
 
 def _numpy_scalars() -> list[Any]:
-    """What a pickled NumPy number is made of: nnU-Net's log of an epoch consists of them."""
+    """Return the classes and functions in a pickled NumPy scalar, which nnU-Net's log consists of."""
     scalar = np.float64(0).__reduce__()[0]
     kinds = {type(np.dtype(name)) for name in ("bool", "int32", "int64", "float16", "float32", "float64")}
-    # NumPy 1 and 2 find it in different places, and a checkpoint may come from the other one.
+    # NumPy 1 and 2 have it in different modules, and a checkpoint may come from either.
     scalars = [_at(module, scalar) for module in ("numpy.core.multiarray", "numpy._core.multiarray")]
     return [*scalars, np.dtype, codecs.encode, *kinds]
 
 
 def _at(module: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, as if it stood in that module."""
+    """Return the function with the name of a different module."""
 
     def placed(*arguments: Any) -> Any:
         return function(*arguments)
@@ -84,7 +84,7 @@ def _at(module: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
-    """The state of every generator that training, loading and augmenting in this process draw from."""
+    """Return the state of every random generator that training and data loading use in this process."""
     kind, key, *rest = np.random.get_state()
     state = {
         "python": random.getstate(),
@@ -97,7 +97,7 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any], device: torch.device) -> None:
-    """Put back what :func:`random_state` found."""
+    """Restore the state that :func:`random_state` returned."""
     kind, key, *rest = state["numpy"]
     random.setstate(state["python"])
     np.random.set_state((kind, key.numpy().astype(np.uint32), *rest))
@@ -107,23 +107,23 @@ def set_random_state(state: dict[str, Any], device: torch.device) -> None:
 
 
 def fix_blur(transforms: Iterable[BasicTransform]) -> None:
-    """Blur always by convolution; nnU-Net times two ways that differ in the last digit and takes the faster one."""
+    """Let Gaussian blur always use convolution; nnU-Net chooses the faster of two methods, which round differently."""
     for step in transforms:
         inner = getattr(step, "transform", step)
         if isinstance(inner, GaussianBlurTransform):
             inner.benchmark = False
 
 
-def put_aside(folder: str) -> list[str]:
-    """Rename the checkpoints of an earlier training, so that ``--c`` cannot take them for those of this one.
+def rename_old_checkpoints(folder: str) -> list[str]:
+    """Rename the checkpoints of an earlier training, so that ``--c`` does not resume from them.
 
     Returns:
-        The new names.
+        New names.
     """
-    moved = []
+    renamed = []
     for name in CHECKPOINTS:
         file = os.path.join(folder, name)
         if os.path.isfile(file):
             os.replace(file, os.path.join(folder, f"previous_{name}"))
-            moved.append(f"previous_{name}")
-    return moved
+            renamed.append(f"previous_{name}")
+    return renamed

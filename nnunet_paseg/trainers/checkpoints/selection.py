@@ -1,4 +1,4 @@
-"""Which cases can tell a good epoch from a bad one: those in which every voxel is labelled."""
+"""Checkpoint selection: the validation cases in which every voxel is labelled."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from typing import Any
 from nnunet_paseg.errors import PasegError
 
 
-def fully_labelled(dataset: Any, ignore_label: int) -> list[str]:
-    """Cases without an unlabelled voxel, if any class but the background occurs in them.
+def densely_annotated(dataset: Any, ignore_label: int) -> list[str]:
+    """Return the cases without an unlabelled voxel, if they contain a foreground class.
 
-    A Dice on seeds alone favours networks that say little: it must not choose a checkpoint.
+    A Dice on seeds alone favours networks that predict small targets, so it must not select a checkpoint.
 
     Args:
-        dataset: nnU-Net's, of the validation cases.
-        ignore_label: of unlabelled voxels.
+        dataset: nnU-Net's dataset of the validation cases.
+        ignore_label: Label of the unlabelled voxels.
 
     Returns:
-        Their names; none where they hold background only, for which a Dice is undefined.
+        Case identifiers; an empty list if all these cases are background only, where Dice is undefined.
     """
     found, classes = [], 0
     for identifier in dataset.identifiers:
         _, labels, _, properties = dataset.load_case(identifier)
-        # Slab by slab: in a case with points the first unlabelled voxel is met long before the end.
+        # Slab by slab: point-labelled cases have unlabelled voxels in one of the first slabs.
         slabs = (labels[:, start : start + 32] for start in range(0, labels.shape[1], 32))
         if any((slab == ignore_label).any() for slab in slabs):
             continue
         found.append(identifier)
-        # Its keys are labels, and the tuple of all of them for what is annotated.
+        # The keys are labels, and the tuple of all labels for the annotated voxels.
         locations = properties["class_locations"]
         classes += sum(len(places) > 0 for label, places in locations.items() if not isinstance(label, tuple))
     return found if classes else []
 
 
 def check_best(file: str, exists: bool) -> None:
-    """Explain why there is no checkpoint_best to load.
+    """Raise PasegError with the reason if a checkpoint_best does not exist.
 
     Raises:
-        PasegError: the file is a checkpoint_best that was never written.
+        PasegError: The file is a checkpoint_best that was never written.
     """
     if file.endswith("checkpoint_best.pth") and not exists:
         raise PasegError(
-            f"There is no {file}: without fully labelled validation cases nothing says which epoch was the best. Leave "
-            "--val_best out, which uses the final weights, or put densely labelled cases into the fold's validation "
-            "set (splits_final.json)."
+            f"There is no {file}: without densely annotated validation cases the best epoch is unknown. Omit "
+            "--val_best to use the final weights, or add densely annotated cases to the validation set of the fold "
+            "(splits_final.json)."
         )

@@ -1,12 +1,12 @@
-"""Label maps of any origin as the first pseudo labels of stage 2, brought to nnU-Net's preprocessed grid.
+"""Label maps from any source as the first pseudo labels of stage 2, resampled to nnU-Net's preprocessed grid.
 
-Stage 2 takes label maps for the training cases from folders of the raw dataset:
+Stage 2 reads label maps for the training cases from folders of the raw dataset:
 
     nnUNet_raw/Dataset123_Name/pseudoLabelsTr/            for both networks
     nnUNet_raw/Dataset123_Name/pseudoLabelsTr_primary/    for the primary network only
     nnUNet_raw/Dataset123_Name/pseudoLabelsTr_aux/        for the auxiliary network only
 
-named like the files in labelsTr, with the same classes; the ignore label says that nothing is known of a voxel.
+named like the files in labelsTr, with the same classes. Voxels with the ignore label are unlabelled.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NETWORKS = ("primary", "aux")
 
 
 def find_folders(dataset_name: str) -> tuple[str | None, str | None]:
-    """Names of the folders for the primary and the auxiliary network; None where there is none."""
+    """Return the folder names for the primary and the auxiliary network; None where there is no folder."""
     if not nnUNet_raw.is_set():
         return None, None
     raw = Path(nnUNet_raw) / dataset_name
@@ -46,27 +46,27 @@ def find_folders(dataset_name: str) -> tuple[str | None, str | None]:
 
 
 def prepare(trainer: Any, folders: Sequence[str], dataset: Any) -> list[Path]:
-    """Bring the label maps of all training cases to the preprocessed grid; those that are there already are kept.
+    """Resample the label maps of all training cases to the preprocessed grid, except those that are up to date.
 
-    Several GPUs' processes share the cases.
+    The ranks divide the cases among them.
 
     Args:
-        trainer: of stage 2.
-        folders: names of folders in the raw dataset.
-        dataset: nnU-Net's, of the training cases.
+        trainer: Trainer of stage 2.
+        folders: Names of folders in the raw dataset.
+        dataset: nnU-Net's dataset of the training cases.
 
     Returns:
-        The folders of the preprocessed label maps.
+        Folders of the preprocessed label maps.
 
     Raises:
-        PasegError: a label map is missing, unreadable, on another grid than the image, or holds a value that is no
-            class; names the file.
+        PasegError: A label map is missing, unreadable, on a different grid than the image, or contains a value that is
+            not a class.
     """
     made = []
     for name in folders:
         source = Path(nnUNet_raw) / trainer.plans_manager.dataset_name / name
         target = Path(f"{trainer.preprocessed_dataset_folder}_{name}")
-        trainer.print_to_log_file(f"Bringing the label maps of {source} to {target}.")
+        trainer.print_to_log_file(f"Resampling the label maps in {source} to {target}.")
         target.mkdir(exist_ok=True)
         _prepare_folder(trainer, source, target, dataset, items_of_rank(trainer, dataset.identifiers))
         made.append(target)
@@ -81,8 +81,8 @@ def _prepare_folder(trainer: Any, source: Path, target: Path, dataset: Any, iden
         file, made = source / (identifier + trainer.dataset_json["file_ending"]), target / f"{identifier}.b2nd"
         if not file.is_file():
             raise PasegError(
-                f"{file} is missing: every training case of the fold needs a label map there. A case without one gets "
-                f"a map that is {trainer.label_manager.ignore_label} (ignore) everywhere."
+                f"{file} is missing: add a label map for every training case of the fold. For an unlabelled case, add "
+                f"one that is {trainer.label_manager.ignore_label} (ignore) everywhere."
             )
         _, labels, _, properties = dataset.load_case(identifier)
         shape, state = tuple(labels.shape[1:]), file.stat()
@@ -92,7 +92,7 @@ def _prepare_folder(trainer: Any, source: Path, target: Path, dataset: Any, iden
             cases.append((file, made, properties, shape, facts))
     patch = tuple(trainer.configuration_manager.patch_size)
     with ThreadPoolExecutor(default_num_processes) as pool:
-        # Reading and resampling leave Python's lock; blosc2 is left to one thread.
+        # Reading and resampling release Python's lock; blosc2 is used by one thread only.
         label_maps = pool.map(lambda case: on_preprocessed_grid(trainer, case[0], *case[2:4]), cases)
         for (_, made, _, _, facts), label_map in zip(cases, label_maps, strict=True):
             blocks, chunks = comp_blosc2_params(label_map.shape, patch, label_map.itemsize)
@@ -103,34 +103,34 @@ def _prepare_folder(trainer: Any, source: Path, target: Path, dataset: Any, iden
 
 
 def _facts(made: Path) -> list[int]:
-    """What :func:`_prepare_folder` noted of the label map's source."""
+    """Return time, size and shape of the source that :func:`_prepare_folder` stored with a label map."""
     array = blosc2.open(str(made), mode="r")
-    store = array.schunk  # the entries live no longer than this object
+    store = array.schunk  # the metadata becomes invalid with this object
     return list(store.vlmeta["facts"])
 
 
 def on_preprocessed_grid(
     trainer: Any, file: Path, properties: dict[str, Any], shape: tuple[int, ...]
 ) -> npt.NDArray[np.int16]:
-    """One label map as nnU-Net would preprocess it: read, transposed, cropped and resampled like the case's labels.
+    """Preprocess one label map as nnU-Net preprocesses labels: read, transpose, crop and resample.
 
     Args:
-        trainer: whose plans, configuration and labels hold.
-        file: the label map.
-        properties: of the preprocessed case.
-        shape: of the preprocessed case.
+        trainer: Trainer with the plans, the configuration and the labels.
+        file: Path of the label map.
+        properties: Properties of the preprocessed case.
+        shape: Spatial shape of the preprocessed case.
 
     Returns:
         Labels (1, *shape).
 
     Raises:
-        PasegError: see :func:`prepare`.
+        PasegError: The file is unreadable, on a different grid, or contains a value that is not a class.
     """
     plans, configuration = trainer.plans_manager, trainer.configuration_manager
     try:
         labels, found = plans.image_reader_writer_class().read_seg(str(file))
-    except Exception as error:  # every reader of nnU-Net has errors of its own
-        raise PasegError(f"Cannot read the label map {file} ({error}).") from error
+    except Exception as error:  # nnU-Net's readers raise different exceptions
+        raise PasegError(f"Cannot read the label map {file} ({error}): write it again.") from error
     labels = labels.transpose([0, *(axis + 1 for axis in plans.transpose_forward)])
     wanted = {key: properties.get(key) for key in found}
     if labels.shape[1:] != tuple(properties["shape_before_cropping"]) or not _same(found, wanted):
@@ -142,8 +142,8 @@ def on_preprocessed_grid(
     values = np.unique(labels)
     if strange := [float(value) for value in values if value not in allowed]:
         raise PasegError(
-            f"{file} holds {', '.join(f'{value:g}' for value in strange[:5])}, which is no label of "
-            f"{plans.dataset_name}: {trainer.dataset_json['labels']}. Give the classes these numbers."
+            f"{file} contains {', '.join(f'{value:g}' for value in strange[:5])}, which is no label of "
+            f"{plans.dataset_name}: change the values to those in {trainer.dataset_json['labels']}."
         )
     box = (slice(None), *bounding_box_to_slice(properties["bbox_used_for_cropping"]))
     labels = labels[box]
@@ -154,7 +154,7 @@ def on_preprocessed_grid(
 
 
 def _same(first: Any, second: Any) -> bool:
-    """Whether all numbers in what a reader says of two files agree."""
+    """Return True if all numbers in two sets of properties agree."""
     a, b = list(_numbers(first)), list(_numbers(second))
     return len(a) == len(b) and bool(np.allclose(a, b, rtol=1e-4, atol=1e-3))
 
@@ -168,7 +168,7 @@ def _numbers(content: Any) -> Iterator[float]:
 
 
 class StackedLabels:
-    """Label maps (1, z, y, x) of one case as channels of one; parts are read when they are indexed."""
+    """Label maps (1, z, y, x) of one case as channels of one array, read when they are indexed."""
 
     def __init__(self, layers: Sequence[Any]) -> None:
         self.layers = layers
@@ -180,7 +180,7 @@ class StackedLabels:
 
 
 class DatasetWithMaps:
-    """A dataset whose labels have the preprocessed label maps of ``folders`` as further channels."""
+    """A dataset whose labels have preprocessed label maps as further channels."""
 
     def __init__(self, dataset: Any, folders: Sequence[Path]) -> None:
         self.dataset = dataset
@@ -188,7 +188,7 @@ class DatasetWithMaps:
         self.identifiers: list[str] = dataset.identifiers
 
     def load_case(self, identifier: str) -> tuple[Any, StackedLabels, Any, dict[str, Any]]:
-        """Image, labels, labels of a previous stage, and properties."""
+        """Return image, labels, labels of a previous stage, and properties."""
         image, labels, previous, properties = self.dataset.load_case(identifier)
         maps = [blosc2.open(os.path.join(folder, f"{identifier}.b2nd"), mode="r") for folder in self.folders]
         return image, StackedLabels([labels, *maps]), previous, properties

@@ -1,9 +1,9 @@
-"""What nnU-Net's label -1 means: padding, of which nothing is known, or air around the patient, which is background.
+"""The two meanings of nnU-Net's label -1: padding, which is unlabelled, and voxels outside the nonzero mask.
 
-nnU-Net stores -1 in the preprocessed label maps where a background voxel lies outside the non-zero part of every image
-channel, and adds the same -1 where a patch or an augmentation reaches beyond the image. Both become background in its
-transforms. Here stored air is relabelled :data:`AIR` as it is read, and the transforms tell the two apart until the
-training step. Both stay below 0 until then, for nnU-Net masks such voxels in the image where the plans say so.
+nnU-Net stores -1 in the preprocessed labels of background voxels outside the nonzero mask of the image. It also adds
+-1 where a patch or an augmentation extends beyond the image. Its transforms turn both into background. Here stored
+voxels are relabelled as :data:`OUTSIDE` when they are read, so that the transforms distinguish the two. Both labels
+are negative, since nnU-Net masks negative voxels in the image if the plans require it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from batchgeneratorsv2.transforms.utils.remove_label import RemoveLabelTransform
 
 PADDING = -1
-AIR = -2
+OUTSIDE = -2
 
 
-class LabelsWithAir:
-    """A stored label map (c, z, y, x) whose parts are read when they are indexed, with -1 as :data:`AIR`."""
+class MaskedLabels:
+    """A stored label map (c, z, y, x) that is read when it is indexed, with -1 as :data:`OUTSIDE`."""
 
     def __init__(self, labels: Any) -> None:
         self.labels = labels
@@ -37,30 +37,30 @@ class LabelsWithAir:
 
     def __getitem__(self, index: Any) -> npt.NDArray[Any]:
         part = np.array(self.labels[index])
-        part[part == PADDING] = AIR
+        part[part == PADDING] = OUTSIDE
         return part
 
 
-class DatasetWithAir:
-    """An nnU-Net dataset whose cases have their air relabelled; what nnU-Net's loader asks of a dataset."""
+class MaskedDataset:
+    """An nnU-Net dataset, as nnU-Net's loader uses it, with voxels outside the nonzero mask relabelled."""
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
         self.identifiers: list[str] = dataset.identifiers
 
-    def load_case(self, identifier: str) -> tuple[Any, LabelsWithAir, Any, dict[str, Any]]:
-        """Image, labels, labels of a previous stage, and properties."""
+    def load_case(self, identifier: str) -> tuple[Any, MaskedLabels, Any, dict[str, Any]]:
+        """Return image, labels, labels of a previous stage, and properties."""
         image, labels, previous, properties = self.dataset.load_case(identifier)
-        return image, LabelsWithAir(labels), previous, properties
+        return image, MaskedLabels(labels), previous, properties
 
     __getitem__ = load_case
 
 
-def mark(transforms: BasicTransform, *, padding: int, air: int) -> BasicTransform:
-    """Let nnU-Net's transforms turn padding and air into the given labels instead of background.
+def set_padding_labels(transforms: BasicTransform, *, padding: int, outside: int) -> BasicTransform:
+    """Let nnU-Net's transforms turn padding and voxels outside the nonzero mask into the given labels.
 
     Raises:
-        RuntimeError: nnU-Net's transforms do not treat padding where they used to.
+        RuntimeError: nnU-Net's transforms do not contain the step that removes the padding label.
     """
     steps = transforms.transforms if isinstance(transforms, ComposeTransforms) else []
     places = [
@@ -69,22 +69,22 @@ def mark(transforms: BasicTransform, *, padding: int, air: int) -> BasicTransfor
         if isinstance(step, RemoveLabelTransform) and step.label_value == PADDING
     ]
     if len(places) != 1:
-        raise RuntimeError("This version of nnU-Net treats padding in another way; nnunet-paseg must be adapted to it.")
+        raise RuntimeError("This version of nnU-Net handles padding differently: nnunet-paseg must be adapted to it.")
     steps[places[0]].set_to = padding
-    steps.insert(places[0], RemoveLabelTransform(AIR, air))
+    steps.insert(places[0], RemoveLabelTransform(OUTSIDE, outside))
     return transforms
 
 
 def padding_label(ignore_label: int) -> int:
-    """Label of padding in a training batch."""
+    """Return the label of padding in a training batch."""
     return ignore_label + 1
 
 
-def air_label(ignore_label: int) -> int:
-    """Label of air in a training batch."""
+def outside_label(ignore_label: int) -> int:
+    """Return the label of voxels outside the nonzero mask in a training batch."""
     return ignore_label + 2
 
 
-def unmark(target: torch.Tensor, ignore_label: int) -> torch.Tensor:
-    """The target of a loss: padding is ignored, air is background."""
-    return torch.where(target == air_label(ignore_label), 0, target.clamp(max=ignore_label))
+def resolve_padding(target: torch.Tensor, ignore_label: int) -> torch.Tensor:
+    """Return the target of a loss: padding is ignored, voxels outside the nonzero mask are background."""
+    return torch.where(target == outside_label(ignore_label), 0, target.clamp(max=ignore_label))

@@ -12,9 +12,9 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.trainers.checkpoints.resume import (
     CHECKPOINTS,
     fix_blur,
-    put_aside,
     random_state,
     read_checkpoint,
+    rename_old_checkpoints,
     set_random_state,
     write_checkpoint,
 )
@@ -114,15 +114,15 @@ def test_a_kill_while_saving_leaves_the_old_file(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pth"]
 
 
-def test_checkpoints_of_an_earlier_training_are_put_aside(tmp_path):
+def test_checkpoints_of_an_earlier_training_are_rename_old_checkpoints(tmp_path):
     for name in CHECKPOINTS[:2]:
         (tmp_path / name).write_text(name, encoding="utf-8")
-    assert put_aside(str(tmp_path)) == ["previous_checkpoint_final.pth", "previous_checkpoint_latest.pth"]
+    assert rename_old_checkpoints(str(tmp_path)) == ["previous_checkpoint_final.pth", "previous_checkpoint_latest.pth"]
     assert {path.name for path in tmp_path.iterdir()} == {
         "previous_checkpoint_final.pth",
         "previous_checkpoint_latest.pth",
     }
-    assert put_aside(str(tmp_path)) == []
+    assert rename_old_checkpoints(str(tmp_path)) == []
 
 
 def test_the_blur_does_not_depend_on_the_clock():

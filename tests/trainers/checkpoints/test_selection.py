@@ -6,7 +6,7 @@ import pytest
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.trainers import PASegStage1Trainer
-from nnunet_paseg.trainers.checkpoints.selection import fully_labelled
+from nnunet_paseg.trainers.checkpoints.selection import densely_annotated
 from nnunet_paseg.trainers.watch import progress
 from tests.trainers.data.test_padding import round_body
 
@@ -29,12 +29,12 @@ class Cases:
 
 def test_cases_without_an_unlabelled_voxel():
     cases = Cases(a=([], [1]), b=([69], [1, 2]), c=([], []), d=([0], [2]), e=([], [2]))
-    assert fully_labelled(cases, IGNORE) == ["a", "c", "e"]
+    assert densely_annotated(cases, IGNORE) == ["a", "c", "e"]
 
 
 def test_background_alone_tells_nothing():
-    assert fully_labelled(Cases(a=([], []), b=([3], [1])), IGNORE) == []
-    assert fully_labelled(Cases(), IGNORE) == []
+    assert densely_annotated(Cases(a=([], []), b=([3], [1])), IGNORE) == []
+    assert densely_annotated(Cases(), IGNORE) == []
 
 
 def epoch_with_dice(trainer, dice):
@@ -66,7 +66,7 @@ def started(make_trainer, preprocess, tmp_path, monkeypatch, *, dense):
     return trainer, validation
 
 
-def test_the_best_epoch_is_chosen_on_fully_labelled_cases(make_trainer, preprocess, tmp_path, monkeypatch):
+def test_the_best_epoch_is_chosen_on_densely_annotated_cases(make_trainer, preprocess, tmp_path, monkeypatch):
     trainer, validation = started(make_trainer, preprocess, tmp_path, monkeypatch, dense=True)
     assert validation.identifiers == ["dense"]
     assert trainer._best_ema == pytest.approx(0.9 * 0.5 + 0.1 * 0.9)

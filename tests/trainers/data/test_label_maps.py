@@ -27,7 +27,7 @@ def raw(make_trainer, workspace, tmp_path, monkeypatch):
     monkeypatch.setenv("nnUNet_raw", str(tmp_path / "raw"))
     monkeypatch.setenv("nnUNet_results", str(tmp_path / "results"))
     monkeypatch.setattr(progress, "plot_terms", lambda *_: None)
-    monkeypatch.setattr(calibration, "MOST_CASES", 2)
+    monkeypatch.setattr(calibration, "MAX_CASES", 2)
     folder = tmp_path / "raw" / DATASET
     folder.mkdir(parents=True)
     yield folder
@@ -131,7 +131,7 @@ def test_label_maps_are_made_again_only_when_they_changed(make_trainer, masks, m
 def test_a_missing_label_map(make_trainer, masks):
     trainer = make_trainer(PASegStage2Trainer, fold=0)
     (masks / f"{sorted(datasets(trainer).identifiers)[2]}.nii.gz").unlink()
-    with pytest.raises(PasegError, match=r"pseudoLabelsTr/\w+\.nii\.gz is missing: every training case"):
+    with pytest.raises(PasegError, match=r"pseudoLabelsTr/\w+\.nii\.gz is missing: add a label map for every"):
         trainer.get_tr_and_val_datasets()
 
 
@@ -157,7 +157,7 @@ def spoil(kind, file):
         ("shape", r"is not on the grid of its image: \(16, 32, 31\) voxels.*has \(16, 32, 32\) voxels.*Resample it"),
         ("spacing", r"is not on the grid of its image: .*2\.5.*Resample it to the image"),
         ("origin", r"is not on the grid of its image: .*3\.0.*Resample it to the image"),
-        ("value", r"holds 7, which is no label of Dataset902_Tiny: .*'lesion_2': 2.*Give the classes these numbers"),
+        ("value", r"contains 7, which is no label of Dataset902_Tiny: change the values to those in .*'lesion_2': 2"),
         ("damaged", "Cannot read the label map"),
     ],
 )
@@ -222,7 +222,9 @@ def test_a_training_from_label_maps_alone(make_trainer, masks):
 
 def test_one_network_from_label_maps_and_one_from_stage_1(make_trainer, masks):
     masks.rename(masks.with_name("pseudoLabelsTr_aux"))
-    with pytest.raises(PasegError, match=r"Or start from label maps .* nnUNet_raw/Dataset902_Tiny/pseudoLabelsTr\."):
+    with pytest.raises(
+        PasegError, match=r"start from other label maps: .* nnUNet_raw/Dataset902_Tiny/pseudoLabelsTr\."
+    ):
         start(make_trainer).on_train_start()
     stage1 = make_trainer(PASegStage1Trainer, fold=0)
     stage1.initialize()

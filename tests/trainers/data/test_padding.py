@@ -9,7 +9,7 @@ from batchgeneratorsv2.transforms.utils.remove_label import RemoveLabelTransform
 
 from nnunet_paseg.trainers import PASegStage1Trainer, PASegStage2Trainer
 from nnunet_paseg.trainers.cross_teaching import pseudo_labels
-from nnunet_paseg.trainers.data.padding import AIR, DatasetWithAir, LabelsWithAir, mark, unmark
+from nnunet_paseg.trainers.data.padding import OUTSIDE, MaskedDataset, MaskedLabels, resolve_padding, set_padding_labels
 
 IGNORE = 3
 
@@ -18,11 +18,11 @@ IGNORE = 3
 def test_stored_air_and_added_padding_are_told_apart(stored):
     """Cropped as nnU-Net's loader crops."""
     labels = np.array([-1, 0, 1, 3, -1, 2], dtype=np.int8).reshape(1, 1, 1, 6)
-    lazy = LabelsWithAir(stored(labels))
+    lazy = MaskedLabels(stored(labels))
     assert lazy.shape == (1, 1, 1, 6)
     assert lazy.dtype == np.int8
     part = crop_and_pad_nd(lazy, [[0, 1], [0, 2], [-1, 5]], -1, cast_cropped_to=np.int16)
-    assert part[0, 0].tolist() == [[-1, AIR, 0, 1, 3, AIR], [-1] * 6]
+    assert part[0, 0].tolist() == [[-1, OUTSIDE, 0, 1, 3, OUTSIDE], [-1] * 6]
     assert labels.min() == -1, "the stored labels were changed"
 
 
@@ -33,33 +33,37 @@ def test_a_dataset_passes_the_rest_on():
         def load_case(self, identifier):
             return identifier, np.full((1, 2), -1), None, {"spacing": 1}
 
-    dataset = DatasetWithAir(Dataset())
+    dataset = MaskedDataset(Dataset())
     image, labels, previous, properties = dataset["a"]
     assert (dataset.identifiers, image, previous, properties) == (("a",), "a", None, {"spacing": 1})
-    assert (labels[:] == AIR).all()
+    assert (labels[:] == OUTSIDE).all()
 
 
 def test_marks_and_what_they_mean_to_the_loss():
-    transforms = mark(ComposeTransforms([RemoveLabelTransform(-1, 0)]), padding=IGNORE + 1, air=IGNORE + 2)
-    labels = torch.tensor([[-1, AIR, 0, 1, 2, 3]], dtype=torch.int16)
+    transforms = set_padding_labels(
+        ComposeTransforms([RemoveLabelTransform(-1, 0)]), padding=IGNORE + 1, outside=IGNORE + 2
+    )
+    labels = torch.tensor([[-1, OUTSIDE, 0, 1, 2, 3]], dtype=torch.int16)
     marked = transforms(segmentation=labels.clone())["segmentation"]
     assert marked.tolist() == [[4, 5, 0, 1, 2, 3]]
-    target = unmark(marked, IGNORE)
+    target = resolve_padding(marked, IGNORE)
     assert target.tolist() == [[3, 0, 0, 1, 2, 3]]
     assert target.dtype == torch.int16
 
 
 def test_masking_still_sees_air():
-    transforms = mark(
-        ComposeTransforms([MaskImageTransform([0]), RemoveLabelTransform(-1, 0)]), padding=IGNORE + 1, air=IGNORE + 2
+    transforms = set_padding_labels(
+        ComposeTransforms([MaskImageTransform([0]), RemoveLabelTransform(-1, 0)]),
+        padding=IGNORE + 1,
+        outside=IGNORE + 2,
     )
-    labels = torch.tensor([[-1, AIR, 0, 1]], dtype=torch.int16)
+    labels = torch.tensor([[-1, OUTSIDE, 0, 1]], dtype=torch.int16)
     assert transforms(image=torch.ones(1, 4), segmentation=labels)["image"].tolist() == [[0, 0, 1, 1]]
 
 
 def test_another_nnunet_is_noticed():
     with pytest.raises(RuntimeError, match="must be adapted"):
-        mark(ComposeTransforms([]), padding=4, air=0)
+        set_padding_labels(ComposeTransforms([]), padding=4, outside=0)
 
 
 def round_body(rng, channels=1):
