@@ -1,9 +1,9 @@
 """Gated CRF loss: pair by pair (this package) against unfolding the window, forward and backward.
 
-Each measurement runs in a process of its own, on one thread, one after the other on the same machine: only their
-ratios mean anything elsewhere. Time is the processor's (on a GPU, the clock's), so that other work on the machine does
-not count. Extra memory is the process's peak during the first forward and backward less what it held before (on a GPU,
-the allocator's).
+Each measurement runs in a separate process on one thread, one after the other on the same machine. Only the ratios are
+meaningful on other machines. The time is process time (on a GPU, wall-clock time), which excludes other work on the
+machine. Extra memory is the peak memory of the process during the first forward and backward pass, less its memory
+before (on a GPU, that of the allocator).
 
 Examples:
     python benchmarks/losses.py --sizes 32 64 --classes 2
@@ -52,7 +52,7 @@ def main() -> None:
         for classes in arguments.classes:
             lines.append(row(size, classes, arguments))
             print(lines[-1], flush=True)
-            if arguments.output:  # row by row: a long run that is broken off leaves what it found
+            if arguments.output:  # after every row, so that an interrupted run keeps its results
                 arguments.output.parent.mkdir(parents=True, exist_ok=True)
                 arguments.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -64,19 +64,19 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=[32, 48, 64, 96, 128], help="edges of the volumes")
     parser.add_argument("--classes", type=int, nargs="+", default=[2, 3, 5], help="numbers of classes")
-    parser.add_argument("--repeats", type=int, default=3, help="the fastest of so many runs counts (default 3)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs, of which the fastest is reported (default 3)")
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
-    parser.add_argument("--memory-limit-gib", type=float, default=6.0, help="no unfolding above this (default 6)")
-    parser.add_argument("--output", type=Path, help="write the table to this Markdown file too")
+    parser.add_argument("--memory-limit-gib", type=float, default=6.0, help="limit for the unfolding (default 6)")
+    parser.add_argument("--output", type=Path, help="Markdown file for the table, in addition to the console")
     parser.add_argument("--worker", choices=["pairs", "unfolding", "agreement"], help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def row(size: int, classes: int, arguments: argparse.Namespace) -> str:
-    """Measure one line of the table, each part in its own process."""
+    """Measure one row of the table, each part in a separate process."""
     pairs = in_process("pairs", size, classes, arguments)
     held = f"{pairs['extra_bytes'] / 2**20:.0f}"
-    # What autograd keeps of each view (unfolded probabilities, kernel) and what the last one works on.
+    # Memory that autograd keeps per view (unfolded probabilities, kernel), and temporaries of the last view.
     needed = 4 * size**3 * WINDOW * (3 * (classes + 1) + 2 * classes)
     if needed > arguments.memory_limit_gib * 2**30:
         return f"| {size}³ | {classes} | needs {needed / 2**30:.0f} GiB | | {held} | | |"
@@ -99,10 +99,10 @@ def in_process(worker: str, size: int, classes: int, arguments: argparse.Namespa
 
 
 def measure(name: str, size: int, classes: int, device: str, repeats: int) -> dict[str, float]:
-    """Extra memory of the first forward and backward, and the seconds of the fastest one."""
+    """Return the extra memory of the first forward and backward pass, and the seconds of the fastest one."""
     torch.set_num_threads(1)
     loss = IMPLEMENTATIONS[name]
-    for warm_up in (8, 12):  # libraries load, and a GPU compiles: the second size makes the code fit every size
+    for warm_up in (8, 12):  # loads libraries and compiles on a GPU; the second size makes the code generic
         forward_backward(loss, *inputs(warm_up, classes, device))
     probabilities, image = inputs(size, classes, device)
     before = reset_peak(device)
@@ -118,7 +118,7 @@ def measure(name: str, size: int, classes: int, device: str, repeats: int) -> di
 
 
 def agreement(_: str, size: int, classes: int, device: str, __: int) -> dict[str, float]:
-    """Differences of value and gradient, relative to the unfolding's value and largest gradient."""
+    """Return the differences of value and gradient, relative to the unfolding's value and largest gradient."""
     torch.set_num_threads(1)
     probabilities, image = inputs(size, classes, device)
     value, gradient = forward_backward(gated_crf_loss, probabilities, image)
@@ -130,7 +130,7 @@ def agreement(_: str, size: int, classes: int, device: str, __: int) -> dict[str
 
 
 def inputs(size: int, classes: int, device: str) -> tuple[Tensor, Tensor]:
-    """Softmax of noise, and a smooth image with noise in which part of the neighbours look alike."""
+    """Return the softmax of noise, and a smooth image with noise in which some neighbours are similar."""
     torch.manual_seed(0)
     probabilities = torch.randn(1, classes, size, size, size).softmax(1)
     ramp = torch.linspace(-2, 2, size)
@@ -147,13 +147,11 @@ def forward_backward(loss: Callable[..., Tensor], probabilities: Tensor, image: 
 
 
 def reset_peak(device: str) -> int:
-    """Bytes held now; `peak` counts from here."""
+    """Reset the peak memory, and return the current memory in bytes."""
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats()
         return torch.cuda.memory_allocated()
-    Path("/proc/self/clear_refs").write_text(
-        "5", encoding="utf-8"
-    )  # Linux: the high-water mark becomes the present size
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # Linux: sets the peak to the current size
     return status("VmRSS")
 
 

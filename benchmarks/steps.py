@@ -1,15 +1,15 @@
-"""Time of one training step of every trainer, as a ratio to stock nnU-Net's step with the same plans.
+"""Time of one training step of every trainer, relative to a step of stock nnU-Net with the same plans.
 
-The datasets are converted and planned as a user would (nnU-Net's default plans), then all trainers take turns on the
-same batches, so that a machine that gets slower slows them all. On a CPU the time is that of the process, in which
-other work on the machine does not count; with OMP_NUM_THREADS=1 threads that wait for each other do not either.
+The datasets are converted and planned with nnU-Net's default plans. All trainers take turns on the same batches, so
+that a slower machine slows all of them. On a CPU the process time is measured, which excludes other work on the
+machine. With OMP_NUM_THREADS=1 it also excludes threads that wait for each other.
 
-Stock nnU-Net's step with the auxiliary network stands beside the trainers: stage 2 trains both networks and asks a
-teacher of each, and a forward pass is about a third of a step, so that 4/3 of the sum of both steps is what it costs.
+The table also lists a step of stock nnU-Net with the auxiliary network. Stage 2 trains both networks and predicts with
+a teacher of each. A forward pass is about a third of a step, so its expected cost is 4/3 of the sum of both steps.
 
 Example:
     python benchmarks/steps.py DATA --workspace /tmp/steps
-DATA holds the dense datasets named in TASKS below.
+DATA contains the dense datasets named in TASKS below.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TRAINERS = (BASELINE, AUXILIARY, "PASegStage1Trainer", "PASegStage1AuxTrainer", 
 
 
 def prepare(workspace: Workspace, task: str, data: Path) -> Path:
-    """Convert and plan a task with nnU-Net's defaults; the folder of its preprocessed data."""
+    """Convert and plan a task with nnU-Net's defaults, and return the folder of its preprocessed data."""
     source, number, options = TASKS[task]
     dataset = f"Dataset{number}_{source.partition('_')[2]}"
     if not (workspace.raw / dataset).exists():
@@ -50,7 +50,7 @@ def prepare(workspace: Workspace, task: str, data: Path) -> Path:
 
 
 def make_trainer(name: str, folder: Path, device: torch.device) -> Any:
-    """A trainer on the default plans, ready for a step."""
+    """Return an initialised trainer with the default plans."""
     from nnunet_paseg.trainers import PASegStage1AuxTrainer, trainer_class
 
     plans = {**json.loads((folder / "nnUNetPlans.json").read_text(encoding="utf-8")), "continue_training": False}
@@ -64,7 +64,7 @@ def make_trainer(name: str, folder: Path, device: torch.device) -> Any:
 
 
 def seconds(trainer: Any, batch: dict[str, Any]) -> float:
-    """Time of one training step: the process's own on a CPU, that of the clock on a GPU."""
+    """Return the seconds of one training step: process time on a CPU, wall-clock time on a GPU."""
     clock = time.perf_counter if trainer.device.type == "cuda" else time.process_time
     copy = {"data": batch["data"].clone(), "target": [target.clone() for target in batch["target"]]}
     started = clock()
@@ -75,7 +75,7 @@ def seconds(trainer: Any, batch: dict[str, Any]) -> float:
 
 
 def measure(folder: Path, device: torch.device, repeats: int) -> tuple[str, dict[str, list[float]]]:
-    """Description of the plans, and every trainer's step times."""
+    """Return a description of the plans, and the step times per trainer."""
     trainers = {name: make_trainer(name, folder, device) for name in TRAINERS}
     stock = trainers[BASELINE]
     loader, _ = stock.get_dataloaders()
@@ -95,9 +95,9 @@ def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder of the dense datasets")
-    parser.add_argument("--workspace", type=Path, required=True, help="folder for everything nnU-Net writes")
+    parser.add_argument("--workspace", type=Path, required=True, help="folder for all output of nnU-Net")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), help="default: all")
-    parser.add_argument("--repeats", type=int, default=7, help="counted steps of each trainer (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=7, help="measured steps per trainer (default: %(default)s)")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="default: %(default)s")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "steps.md", help="default: %(default)s")
     arguments = parser.parse_args()
@@ -106,10 +106,10 @@ def main() -> None:
     device = torch.device(arguments.device)
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, threads: {torch.get_num_threads()}"
     lines = [
-        "# One training step against stock nnU-Net's",
+        "# One training step relative to stock nnU-Net",
         "",
-        f"{where}, torch {torch.__version__}; {arguments.repeats} rounds in turn. Ratio of medians, and the",
-        "smallest and largest ratio of a round.",
+        f"{where}, torch {torch.__version__}, {arguments.repeats} rounds. Ratio of medians, and the smallest and",
+        "largest ratio per round.",
         "",
         "| plans | trainer | seconds | ratio | smallest – largest |",
         "|---|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""What the losses demand of their inputs, with messages that say what was got."""
+"""Checks of the losses' inputs; every message states the value that was passed."""
 
 import torch
 from torch import Tensor
@@ -7,10 +7,10 @@ from nnunet_paseg.errors import PasegError
 
 
 def check_maps(probabilities: Tensor, image: Tensor) -> None:
-    """Raise unless `probabilities` (B, C, *spatial) and `image` (B, M, *spatial) describe the same voxels.
+    """Raise PasegError unless `probabilities` (B, C, *spatial) and `image` (B, M, *spatial) have the same voxels.
 
     Raises:
-        PasegError: On another number of dimensions, another batch or spatial size, or a dtype that is not floating.
+        PasegError: The dimensions, batch sizes or spatial sizes differ, or the dtype is not floating point.
     """
     if probabilities.ndim not in (4, 5):
         raise PasegError(
@@ -26,10 +26,10 @@ def check_maps(probabilities: Tensor, image: Tensor) -> None:
 
 
 def check_mask(mask: Tensor | None, maps: Tensor) -> None:
-    """Raise unless `mask` is None or a bool (B, 1, *spatial) over the voxels of `maps` (B, C, *spatial).
+    """Raise PasegError unless `mask` is None or a bool (B, 1, *spatial) over the voxels of `maps` (B, C, *spatial).
 
     Raises:
-        PasegError: On another shape or dtype.
+        PasegError: The mask has a different shape or dtype.
     """
     if mask is None:
         return
@@ -37,11 +37,11 @@ def check_mask(mask: Tensor | None, maps: Tensor) -> None:
     if tuple(mask.shape) != expected:
         raise PasegError(f"mask must be (B, 1, *spatial) = {expected}, got {tuple(mask.shape)}")
     if mask.dtype != torch.bool:
-        raise PasegError(f"mask must be bool (True = voxel counts), got {mask.dtype}: pass mask.bool()")
+        raise PasegError(f"mask must be bool (True = voxel included), got {mask.dtype}: pass mask.bool()")
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
-    """Half precision and integers become float32; float32 and float64 stay as they are."""
+    """Convert half precision and integers to float32; return float32 and float64 unchanged."""
     return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
 
 

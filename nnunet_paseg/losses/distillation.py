@@ -11,24 +11,24 @@ from nnunet_paseg.losses.checks import at_least_float32, check_mask
 def distillation_loss(
     student_logits: Tensor, teacher_logits: Tensor, *, temperature: float = 4.0, mask: Tensor | None = None
 ) -> Tensor:
-    """Divergence of the student's softened class probabilities from the teacher's, averaged over the voxels.
+    """Return the mean divergence over the voxels of the student's softened class probabilities from the teacher's.
 
         KD = T^2 / N * sum_i KL( softmax(teacher_i / T) || softmax(student_i / T) )
 
-    T^2 keeps the size of the gradient independent of the temperature. No gradient reaches the teacher. Computed in
-    float32 (float64 where the student is), inside autocast too.
+    T^2 makes the size of the gradient independent of the temperature. No gradient reaches the teacher. The loss is
+    computed in float32 (float64 for a float64 student), inside autocast too.
 
     Args:
-        student_logits: Logits (B, C, *spatial) that learn.
-        teacher_logits: Logits of the same shape to learn from.
-        temperature: T, above 0; larger values soften both distributions.
-        mask: Bool (B, 1, *spatial); only voxels that are True count. None counts every voxel.
+        student_logits: Logits (B, C, *spatial) of the student.
+        teacher_logits: Logits (B, C, *spatial) of the teacher.
+        temperature: Temperature T, above 0; larger values soften both distributions.
+        mask: Bool (B, 1, *spatial), True for the voxels to include; None for all voxels.
 
     Returns:
-        Scalar, at least 0; 0 with zero gradient where the mask leaves no voxel.
+        Scalar, at least 0; 0 with zero gradient if the mask includes no voxel.
 
     Raises:
-        PasegError: On shapes that do not match or a temperature that is not positive.
+        PasegError: The shapes do not match, or the temperature is not positive.
 
     Source:
         Zhai et al., PA-Seg, IEEE TMI 2023, the knowledge distillation loss of self and cross monitoring;
@@ -42,7 +42,7 @@ def distillation_loss(
     """
     if student_logits.shape != teacher_logits.shape:
         raise PasegError(
-            f"student and teacher logits must have one shape (B, C, *spatial), "
+            f"student and teacher logits must have the same shape (B, C, *spatial), "
             f"got {tuple(student_logits.shape)} and {tuple(teacher_logits.shape)}"
         )
     if student_logits.ndim < 3:
@@ -55,7 +55,7 @@ def distillation_loss(
         student = at_least_float32(student_logits)
         teacher = teacher_logits.detach().to(student.dtype)
         if mask is not None:
-            # Before the softmax, not after: 0 * NaN in the backward pass would bring a masked voxel's NaN back.
+            # Before the softmax: 0 * NaN in the backward pass would otherwise return the NaN of a masked voxel.
             student = torch.where(mask, student, 0)
             teacher = torch.where(mask, teacher, 0)
         divergence = functional.kl_div(

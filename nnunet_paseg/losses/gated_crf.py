@@ -1,4 +1,4 @@
-"""Multi-view gated conditional random field (L_mCRF): neighbours that look alike should be of one class."""
+"""Multi-view gated conditional random field (L_mCRF): similar neighbours should have the same class."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ _Parameters = ParamSpec("_Parameters")
 
 
 def _opaque(function: Callable[_Parameters, Tensor]) -> Callable[_Parameters, Tensor]:
-    """Keep torch.compile out: traced, the pairs would unroll into thousands of operations."""
+    """Exclude a function from torch.compile, which would unroll the pairs into thousands of operations."""
     opaque: Callable[_Parameters, Tensor] = torch.compiler.disable(function)
     return opaque
 
@@ -35,27 +35,27 @@ def gated_crf_loss(
     views: Views | None = None,
     spacing: Sequence[float] | None = None,
 ) -> Tensor:
-    """Disagreement of the classes of nearby voxels of similar intensity, over 2D windows in several views.
+    """Return the class disagreement of nearby voxels of similar intensity, over 2D windows in several views.
 
         K_ij = exp( -|x_i - x_j|^2 / (2 sigma_space^2) - |I_i - I_j|^2 / (2 sigma_intensity^2) )
 
         "voxels":  1 / (N n_views) * sum_v sum_i sum_{j != i} K_ij (1 - sum_c P_i^c P_j^c)
         "pairs":   the same double sum / sum_v sum_i sum_{j != i} K_ij, a mean over the pairs weighted by K
 
-    j runs over the (2 radius + 1)^2 window around i in the slice of view v. A pair needs both voxels inside the image
-    and the mask. K depends on the image alone and is symmetric, so with G = K P the gradient is -2 G over the same
-    divisor: value and gradient come from one pass over half of the window. Computed in float32 (float64 where the
-    probabilities are), inside autocast too; differentiable once.
+    j runs over the (2 radius + 1)^2 window around i in the slice of view v. Both voxels of a pair must be inside the
+    image and the mask. K depends on the image alone and is symmetric, so with G = K P the gradient is -2 G over the
+    same divisor. One pass over half of the window therefore gives value and gradient. The loss is computed in float32
+    (float64 for float64 probabilities), inside autocast too. It is differentiable once.
 
     Args:
         probabilities: Class probabilities (B, C, *spatial), two or three spatial axes.
         image: Intensities (B, M, *spatial), z-scored; no gradient reaches them.
-        radius: Half width of the window in voxels, at least 1; it may exceed the image.
+        radius: Half width of the window, in voxels, at least 1; it can exceed the image.
         sigma_space: Width of the spatial term, in the units of `spacing` (voxels by default).
         sigma_intensity: Width of the intensity term, in the image's units.
-        mask: Bool (B, 1, *spatial); voxels that are False (padding) belong to no pair.
-        normalisation: "voxels" (the paper's; N counts the voxels of the mask) or "pairs" (between 0 and 1 whatever
-            the image; 0 where the kernel has no mass). "pairs" pools the views: one ratio of the sums.
+        mask: Bool (B, 1, *spatial), False for the voxels to exclude from all pairs (padding).
+        normalisation: "voxels" (the paper's; N is the number of voxels in the mask) or "pairs" (between 0 and 1 for
+            any image; 0 if the kernel has no mass). "pairs" pools the views: one ratio of the sums.
         views: Pairs of spatial axes, each spanning the slices of one view; default all orthogonal ones.
         spacing: Relative voxel size per spatial axis, for anisotropic images; default 1 each. It stretches
             |x_i - x_j|; the window stays `radius` voxels.
@@ -64,7 +64,7 @@ def gated_crf_loss(
         Scalar.
 
     Raises:
-        PasegError: On shapes that do not match or parameters out of range.
+        PasegError: The shapes do not match, or a parameter is out of range.
 
     Source:
         Zhai et al., PA-Seg, IEEE TMI 2023, the multi-view gated CRF loss; Obukhov et al., Gated CRF Loss for Weakly
@@ -94,7 +94,7 @@ def gated_crf_loss(
 
 
 class _GatedCRF(torch.autograd.Function):
-    """Value and gradient in one pass; what is kept for the backward pass is the gradient alone."""
+    """Value and gradient in one pass; only the gradient is stored for the backward pass."""
 
     @staticmethod
     def forward(
@@ -117,15 +117,15 @@ class _GatedCRF(torch.autograd.Function):
             product = kernel_product(torch.cat([p, inside], dim=1), image, sigma_intensity, offsets)
             product *= inside
             agreement, mass = product[:, :-1], product[:, -1:]
-            # Voxel by voxel, before the sum: where neighbours agree the two terms cancel.
-            exact = torch.float32 if p.device.type == "mps" else torch.float64  # which Apple's GPUs do not have
+            # The difference per voxel, before the sum, because the two terms nearly cancel where neighbours agree.
+            exact = torch.float32 if p.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
             energy = (mass - (agreement * p).sum(1, keepdim=True)).sum(dtype=exact)
             if normalisation == "voxels":
                 divisor = inside.sum(dtype=exact).clamp(min=1) * views
             else:
                 total = mass.sum(dtype=exact)
                 divisor = torch.where(total > 0, total, 1)
-            # In float32 even where the probabilities are half: the scaler's factor comes with the backward pass.
+            # In float32 for half-precision probabilities too: the backward pass multiplies by the scaler's factor.
             ctx.save_for_backward(agreement * (-2 / divisor).to(p.dtype))
             ctx.dtype = probabilities.dtype
             return (energy / divisor).to(p.dtype)

@@ -1,4 +1,4 @@
-"""The product of the gated kernel with maps over the image, pair by pair and without unfolding the window."""
+"""The product of the gated kernel with maps over the image, pair by pair, without unfolding the window."""
 
 import functools
 import itertools
@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Elements that the CPU works on at a time: one block of every array fits the cache.
+# Elements per block on the CPU: one block of every array fits into the cache.
 _BLOCK = 1 << 18
-# The kernel counts as 0 below twice the smallest normal float32: denormal numbers cost a CPU up to 100 times more.
+# The kernel is 0 below twice the smallest normal float32: denormal numbers are up to 100 times slower on a CPU.
 _LOWEST_LOG2 = -126.0
 # Displacements in one fused GPU kernel.
 _FUSED = 15
@@ -21,7 +21,7 @@ _can_compile = True
 
 
 class Offset(NamedTuple):
-    """One displacement j - i of the window: voxels per axis, and the base-2 logarithm of its weight in the kernel."""
+    """A displacement j - i of the window: voxels per axis, and the base-2 logarithm of its weight in the kernel."""
 
     step: tuple[int, ...]
     log2_weight: float
@@ -35,10 +35,10 @@ def half_window(
     views: tuple[tuple[int, int], ...],
     spacing: tuple[float, ...],
 ) -> tuple[Offset, ...]:
-    """Return every displacement of the union of the views up to its sign, each once.
+    """Return every displacement of the union of the views once, up to its sign.
 
-    A displacement along one axis lies in several views: its weight carries their number. The kernel is symmetric, so
-    the other half follows. Displacements that no two voxels of an image of this size have are left out.
+    A displacement along one axis is in several views, and their number is part of its weight. The kernel is symmetric,
+    so the other half follows. Displacements larger than the image are omitted.
     """
     multiplicity: Counter[tuple[int, ...]] = Counter()
     reach = [min(radius, n - 1) for n in size]
@@ -61,24 +61,24 @@ def kernel_product(maps: Tensor, image: Tensor, sigma_intensity: float, offsets:
 
         (K S)_i = sum_o w_o ( k(i, i+o) S_{i+o} + k(i, i-o) S_{i-o} )     k(i, j) = exp( -|I_i - I_j|^2 / (2 sigma^2) )
 
-    Voxels beyond the image do not exist. A map that is zero outside a mask takes the voxels there out of every sum.
+    Only voxels of the image are summed. A map that is zero outside a mask excludes the voxels there from every sum.
 
     Args:
-        maps: S (B, S, *spatial), float32 or float64.
-        image: I (B, M, *spatial) of the same dtype; its channels enter by the Euclidean norm.
-        sigma_intensity: sigma, in the image's units.
-        offsets: o and w_o, from `half_window`.
+        maps: Maps S (B, S, *spatial), float32 or float64.
+        image: Image I (B, M, *spatial) of the same dtype; channels are combined by the Euclidean norm.
+        sigma_intensity: Width sigma, in the image's units.
+        offsets: Displacements o and weights w_o, from `half_window`.
 
     Returns:
         (B, S, *spatial), contiguous.
     """
     size = maps.shape[2:]
-    # A margin behind every axis makes each displacement one shift of the flat array: what leaves the image at either
-    # end lands in a margin, where the maps are 0. Flat shifts run several times faster than slices of a volume.
+    # A margin after every axis turns each displacement into one shift of the flat array. Beyond the image there is a
+    # margin, where the maps are 0. Flat shifts are several times faster than slices of a volume.
     margins = [max((abs(offset.step[axis]) for offset in offsets), default=0) for axis in range(len(size))]
     padded = [n + margin for n, margin in zip(size, margins, strict=True)]
     sources = _with_margins(maps, padded)
-    # exp2 of a scaled image equals exp, and is the one that torch vectorises on the CPU for every argument.
+    # exp2 of a scaled image equals exp, and torch vectorises exp2 on the CPU for every argument.
     intensities = _with_margins(image * (math.sqrt(0.5 * math.log2(math.e)) / sigma_intensity), padded)
     strides = [math.prod(padded[axis + 1 :]) for axis in range(len(size))]
     shifts = [sum(n * stride for n, stride in zip(offset.step, strides, strict=True)) for offset in offsets]
@@ -90,7 +90,7 @@ def kernel_product(maps: Tensor, image: Tensor, sigma_intensity: float, offsets:
 
 
 def _with_margins(maps: Tensor, padded: list[int]) -> Tensor:
-    """(B, S, *spatial) -> (S, B * voxels with margins), zeros in the margins."""
+    """Convert (B, S, *spatial) to (S, B * voxels with margins), with zeros in the margins."""
     out = maps.new_zeros(maps.shape[1], maps.shape[0], *padded)
     out[_inside(maps.shape[2:])] = maps.transpose(0, 1)
     return out.flatten(1)
@@ -101,7 +101,7 @@ def _inside(size: Sequence[int]) -> tuple[slice, ...]:
 
 
 def _pushed(sources: Tensor, intensities: Tensor, shifts: list[int], log2_weights: Tensor) -> Tensor:
-    """Visit every pair once and add to both of its voxels, in place and block by block."""
+    """Visit every pair once and update both voxels, in place and block by block."""
     product = torch.zeros_like(sources)
     length = sources.shape[1]
     block = length if sources.is_cuda else min(_BLOCK, length)
@@ -125,13 +125,13 @@ def _pushed(sources: Tensor, intensities: Tensor, shifts: list[int], log2_weight
 
 
 def _pull(product: Tensor, sources: Tensor, intensities: Tensor, shifts: Tensor, log2_weights: Tensor) -> None:
-    """Add to every voxel what its neighbours at `_FUSED` displacements send: pointwise, so that it fuses."""
+    """Add to every voxel the terms of its neighbours at `_FUSED` displacements, pointwise, so that it can be fused."""
     length = sources.shape[1]
     here = torch.arange(length, device=sources.device)
     total = torch.zeros_like(product)
     for n in range(_FUSED):
         there = here + shifts[n]
-        there = torch.where(there < length, there, there - length)  # the margins close the array to a ring
+        there = torch.where(there < length, there, there - length)  # with the margins the array is periodic
         exponent = log2_weights[n] - (intensities - intensities[:, there]).square().sum(0)
         kernel = torch.where(exponent > _LOWEST_LOG2 + 1, torch.exp2(exponent), 0)
         total = total + kernel * sources[:, there]
@@ -141,7 +141,7 @@ def _pull(product: Tensor, sources: Tensor, intensities: Tensor, shifts: Tensor,
 def _pulled(
     pull: Callable[..., None], sources: Tensor, intensities: Tensor, shifts: list[int], log2_weights: Tensor
 ) -> Tensor:
-    """Visit every pair from both of its voxels, so that each voxel is written by itself alone."""
+    """Visit every pair from both voxels, so that each voxel is written by one thread only."""
     product = torch.zeros_like(sources)
     length = sources.shape[1]
     missing = -2 * len(shifts) % _FUSED
@@ -154,14 +154,16 @@ def _pulled(
 
 
 def _fused(sources: Tensor, intensities: Tensor, shifts: list[int], log2_weights: Tensor) -> Tensor:
-    """Run `_pulled` compiled; on a machine that cannot compile, say so once and run `_pushed` from then on."""
+    """Run `_pulled` compiled; on a machine that cannot compile, warn once and run `_pushed` from then on."""
     global _can_compile
     if _can_compile:
         try:
             return _pulled(_compiled_pull(), sources, intensities, shifts, log2_weights)
         except torch._dynamo.exc.TorchDynamoException as error:
             _can_compile = False
-            warnings.warn(f"gated CRF runs without torch.compile, which failed: {error}", RuntimeWarning, stacklevel=2)
+            warnings.warn(
+                f"The gated CRF loss runs without torch.compile, which failed: {error}", RuntimeWarning, stacklevel=2
+            )
     return _pushed(sources, intensities, shifts, log2_weights)
 
 

@@ -1,4 +1,4 @@
-"""Variance minimisation (L_VM): a class should look alike everywhere."""
+"""Variance minimisation (L_VM): the intensities within a class should differ little."""
 
 from typing import Literal, get_args
 
@@ -10,37 +10,37 @@ from nnunet_paseg.losses.checks import at_least_float32, check_maps, check_mask
 
 Normalisation = Literal["class", "voxels"]
 
-# Below this soft volume (voxels) a class fades to zero instead of being divided by its own volume.
+# Smallest soft volume (voxels) that is used as a divisor.
 _SMALLEST_VOLUME = 1e-6
 
 
 def variance_loss(
     probabilities: Tensor, image: Tensor, *, mask: Tensor | None = None, normalisation: Normalisation = "class"
 ) -> Tensor:
-    """Spread of the intensities around every class's own mean, weighted by the class probabilities.
+    """Return the spread of the intensities around the mean of each class, weighted by the class probabilities.
 
         mu_c = sum_i P_i^c I_i / V_c        V_c = sum_i P_i^c        E_c = sum_i P_i^c (I_i - mu_c)^2
 
         "class":   sum_c E_c / V_c          the variance of every class
         "voxels":  sum_c E_c / N            the variance within the classes (the Chan-Vese energy per voxel)
 
-    each per sample, then averaged over the batch; over several image channels E_c is their mean, so that the loss
-    keeps its size whatever the number of channels. With "class" the gradient grows as 1 / V_c, so that a class of
-    few voxels is pulled as hard as the background; with "voxels" it does not depend on the volume. Computed in
-    float32 (float64 where the probabilities are), inside autocast too.
+    Both are computed per sample and averaged over the batch. E_c is the mean over the image channels, so that the size
+    of the loss does not depend on their number. With "class" the gradient grows as 1 / V_c, so that a small class has
+    as much weight as the background. With "voxels" it does not depend on the volume. The loss is computed in float32
+    (float64 for float64 probabilities), inside autocast too.
 
     Args:
         probabilities: Class probabilities (B, C, *spatial), two or three spatial axes.
         image: Intensities (B, M, *spatial), z-scored; no gradient reaches them.
-        mask: Bool (B, 1, *spatial); voxels that are False (padding, air) do not exist. The paper instead drops the
-            voxels that equal the image minimum from the background, a guess at the air around the patient.
+        mask: Bool (B, 1, *spatial), False for the voxels to exclude (padding, outside the nonzero mask). The paper
+            instead excludes voxels at the image minimum from the background.
         normalisation: "class" (the paper's) or "voxels".
 
     Returns:
         Scalar, at least 0. A class without volume and a sample without voxels contribute nothing.
 
     Raises:
-        PasegError: On shapes that do not match or an unknown normalisation.
+        PasegError: The shapes do not match, or the normalisation is unknown.
 
     Source:
         Zhai et al., PA-Seg, IEEE TMI 2023, the variance minimisation loss.
@@ -71,8 +71,8 @@ def variance_loss(
         with torch.no_grad():
             centre = weights @ intensities.transpose(1, 2) / safe_volume  # (B, C, M)
         deviation = intensities[:, None] - centre[..., None]  # (B, C, M, V)
-        # E_c around the mean equals the sum around any fixed centre less the offset of the mean from it. The centre is
-        # the mean itself, so the second term is zero but for rounding; it carries the gradient through the mean.
+        # E_c equals the sum around any fixed centre less the offset of the mean from it. The centre is the mean itself,
+        # so the second term is zero apart from rounding, but its gradient is the gradient of the mean.
         offset = torch.einsum("bcv,bcmv->bcm", weights, deviation)
         spread = torch.einsum("bcv,bcmv->bcm", weights, deviation.square()) - offset.square() / safe_volume
         spread = spread.mean(2)

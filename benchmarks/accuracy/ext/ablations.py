@@ -1,6 +1,6 @@
-"""The benchmark's trainers: this package's, ablated or with a seed.
+"""The module in which nnU-Net finds the benchmark's trainers: ablations of this package's trainers, or with a seed.
 
-nnU-Net imports this file by its bare name, so it cannot import anything of the benchmark.
+nnU-Net imports this file by its bare name, so that it cannot import other modules of the benchmark.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ ABLATIONS: dict[str, dict[str, float | str | bool]] = {
     "noteachers": {"distillation_weight": 0.0},
     "fromplain": {},
 }
-"""Changed attributes of the trainer, by part of its name; ``fromplain`` differs only in the stage 1 it starts from."""
+"""Attributes of the trainer by the suffix of its name. A stage 2 ``fromplain`` differs only in its stage 1."""
 
 
-class LaidOut(nnUNetTrainer):
-    """nnU-Net's trainer with this package's memory format, which makes it faster on a CPU and changes nothing else."""
+class ChannelsLast(nnUNetTrainer):
+    """nnU-Net's trainer with this package's memory format, which is faster on a CPU with the same results."""
 
     def initialize(self) -> None:
-        """Build the network as nnU-Net does and change its memory format."""
         from nnunet_paseg.trainers.architectures import to_channels_last
 
         super().initialize()
@@ -39,15 +38,15 @@ class LaidOut(nnUNetTrainer):
 
 
 def ablated(name: str) -> Any:
-    """Return a trainer class of this package or of nnU-Net, ablated or with a seed.
+    """Return a trainer of the package with an ablation, a training seed or both.
 
     Args:
-        name: Name as for :func:`~nnunet_paseg.trainers.variants.trainer_class`, optionally with ``_`` and a key of
-            :data:`ABLATIONS` after the trainer, and with ``_seed{S}`` at the end. The seed fixes the initial weights
-            and the batches that the training process draws itself.
+        name: Name as in :func:`nnunet_paseg.trainers.trainer_class`, with ``_`` and a key of :data:`ABLATIONS` after
+            the trainer, and ``_seed{S}`` at the end; both are optional. The seed determines the initial weights and
+            those batches that are drawn in the training process.
 
     Raises:
-        AttributeError: There is no such trainer (nnU-Net tests that with ``hasattr``).
+        AttributeError: There is no such trainer (nnU-Net calls ``hasattr``).
     """
     from nnunet_paseg.trainers.variants import changed, trainer_class
 
@@ -57,7 +56,7 @@ def ablated(name: str) -> Any:
     trainer, ablation, variant, seed = match.groups()
     base: Any = trainer_class(trainer + variant)
     if trainer == nnUNetTrainer.__name__:
-        base = type(base.__name__, (LaidOut, base), {})
+        base = type(base.__name__, (ChannelsLast, base), {})
     changes = ABLATIONS.get(ablation, {})
     if ablation is None and seed is None:
         return base
