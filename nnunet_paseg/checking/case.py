@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import SimpleITK as sitk
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import CaseFiles
-from nnunet_paseg.io.images import read_voxels
+from nnunet_paseg.io.images import read_image
 from nnunet_paseg.points.formats import read_points
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import Instance, VoxelInstance, place_on_grid
@@ -87,15 +88,12 @@ def _check_images(files: CaseFiles, channels: int, report: CaseReport) -> Grid |
     for path in files.images:
         try:
             grids.append(Grid.from_file(path))
-            values = read_voxels(path)
+            image = read_image(path)
         except PasegError as error:
             report.problems.append(str(error))
             continue
-        if not np.isfinite(values).all():
-            report.problems.append(
-                f"{path} contains {int((~np.isfinite(values)).sum())} NaN or infinite voxels: repair it"
-            )
-        elif values.min() == values.max():
+        values = sitk.GetArrayViewFromImage(image)
+        if values.min() == values.max():
             report.problems.append(f"{path} is {values.min():g} everywhere: export the image again")
         if path == files.images[0]:
             report.digest = _digest(values)

@@ -17,8 +17,8 @@ import SimpleITK as sitk
 
 from nnunet_paseg.conversion.images import image_name, place_image, read_mask, write_labels
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
-from nnunet_paseg.conversion.record import input_state, points_files, record_file, sha256, statistics
-from nnunet_paseg.conversion.sources import as_source, check_file
+from nnunet_paseg.conversion.record import input_state, record_file, sha256, statistics
+from nnunet_paseg.conversion.sources import as_source
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import write_json
 from nnunet_paseg.points.formats import read_points
@@ -113,9 +113,6 @@ def _instances(case: Case, mask: Labels | None, grid: Grid, whole: Grid, plan: D
         assert mask is not None
         return _simulate(case, mask, grid, plan)
     assert case.points is not None
-    for file in points_files(case.points):
-        if file.name.endswith((".nii", ".nii.gz")):
-            check_file(file)
     return read_points(case.points, whole, plan.class_names, case=case.identifier)
 
 

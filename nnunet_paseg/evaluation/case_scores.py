@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation.metrics import score
 from nnunet_paseg.evaluation.table import Row
-from nnunet_paseg.io.images import read_image
+from nnunet_paseg.io.images import read_labels
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -51,11 +51,11 @@ def score_case(job: Job) -> list[Row]:
     Raises:
         PasegError: A file cannot be read, the geometries differ, or a label is not declared.
     """
-    reference, image = _read(job.reference)
+    reference, image = read_labels(job.reference)
     if job.prediction is None:
         prediction = np.zeros_like(reference)
     else:
-        prediction, predicted_image = _read(job.prediction)
+        prediction, predicted_image = read_labels(job.prediction)
         _check_geometry(job, predicted_image, image)
     _check_labels(job, prediction, reference)
     spacing_mm = image.GetSpacing()[::-1]  # SimpleITK counts axes (x, y, z)
@@ -70,18 +70,6 @@ def score_case(job: Job) -> list[Row]:
             Row(job.case, name, scores.dice, scores.assd_mm, scores.hd95_mm, referred_ml, predicted_ml, missing)
         )
     return rows
-
-
-def _read(path: Path) -> tuple[npt.NDArray[Any], sitk.Image]:
-    import SimpleITK as sitk
-
-    image = read_image(path)
-    array = sitk.GetArrayFromImage(image)
-    if not np.issubdtype(array.dtype, np.integer) and not np.array_equal(array, np.rint(array)):
-        raise PasegError(
-            f"{path}: not a label map, it contains values that are not integers: export it again as labels"
-        )
-    return array, image
 
 
 def _check_geometry(job: Job, prediction: sitk.Image, reference: sitk.Image) -> None:

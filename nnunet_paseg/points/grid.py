@@ -10,6 +10,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.io.geometry import Geometry, geometry_of
 from nnunet_paseg.io.images import read_header
 
 FloatArray = npt.NDArray[np.float64]
@@ -33,29 +34,19 @@ class Grid:
     direction: tuple[float, ...]
 
     @classmethod
+    def from_geometry(cls, geometry: Geometry) -> Grid:
+        """Return the grid in NumPy's order of axes."""
+        x, y, z = geometry.size
+        return cls((z, y, x), geometry.spacing[::-1], geometry.origin, geometry.direction)  # type: ignore[arg-type]
+
+    @classmethod
     def from_image(cls, image: sitk.Image | sitk.ImageFileReader) -> Grid:
-        """Return the grid of a SimpleITK image, or of a reader that has read the header of a file."""
-        size, spacing = image.GetSize(), image.GetSpacing()
-        if len(size) != 3:
-            raise PasegError(
-                f"Expected a 3D image, got {len(size)} dimensions of size {size}: save each 3D volume as a file of its "
-                "own ({case}_0000.nii.gz, {case}_0001.nii.gz, ... for the channels of a case), and a 2D image as a "
-                "volume of one slice."
-            )
-        values = (
-            image.GetNumberOfComponentsPerPixel() if isinstance(image, sitk.Image) else image.GetNumberOfComponents()
-        )
-        if values != 1:
-            raise PasegError(
-                f"Expected one value per voxel, got {values}: save each channel as a file of its "
-                "own ({case}_0000.nii.gz, {case}_0001.nii.gz, ...)."
-            )
-        return cls(
-            shape=(size[2], size[1], size[0]),
-            spacing_mm=(spacing[2], spacing[1], spacing[0]),
-            origin=tuple(image.GetOrigin()),  # type: ignore[arg-type]
-            direction=tuple(image.GetDirection()),
-        )
+        """Return the grid of a SimpleITK image, or of a reader that has read the header of a file.
+
+        Raises:
+            PasegError: The image is not a single 3D volume, or its axes are sheared or no numbers.
+        """
+        return cls.from_geometry(geometry_of(image))
 
     @classmethod
     def from_file(cls, path: Path) -> Grid:
@@ -70,8 +61,13 @@ class Grid:
         except PasegError as error:
             raise PasegError(f"{path}: {error}") from error
 
+    @property
+    def geometry(self) -> Geometry:
+        """The grid in SimpleITK's order of axes."""
+        return Geometry(self.shape[::-1], self.spacing_mm[::-1], self.origin, self.direction)
+
     def _index_to_world(self) -> FloatArray:
-        return np.asarray(self.direction, dtype=np.float64).reshape(3, 3) * np.asarray(self.spacing_mm[::-1])
+        return self.geometry.affine[:3, :3]
 
     def to_world(self, voxels: npt.ArrayLike) -> FloatArray:
         """Convert (n, 3) voxel indices (z, y, x) to world LPS millimetres (x, y, z)."""
@@ -88,9 +84,6 @@ class Grid:
         """Convert (n, 3) world LPS millimetres (x, y, z) to nearest voxel indices (z, y, x), also outside the grid."""
         return np.rint(self.to_indices(points)).astype(np.int64)
 
-    def same_as(self, other: Grid, *, tolerance_mm: float = 1e-2) -> bool:
-        """Return True if both grids have the same shape and corners that agree within ``tolerance_mm``."""
-        if self.shape != other.shape:
-            return False
-        corners = np.stack(np.meshgrid(*[(0, n - 1) for n in self.shape], indexing="ij"), -1).reshape(-1, 3)
-        return bool(np.abs(self.to_world(corners) - other.to_world(corners)).max() <= tolerance_mm)
+    def same_as(self, other: Grid) -> bool:
+        """Return True if both grids have the same shape, and corners within a tenth of a voxel."""
+        return self.geometry.is_same_grid(other.geometry)

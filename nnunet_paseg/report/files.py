@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import SimpleITK as sitk
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.images import read_image
+from nnunet_paseg.io import images
 from nnunet_paseg.points.grid import Grid
 
 
@@ -28,10 +27,4 @@ def read_labels(path: Path) -> sitk.Image:
     Raises:
         PasegError: The file cannot be read, or its values are not integers.
     """
-    image = read_image(path)
-    array = sitk.GetArrayViewFromImage(image)
-    if np.issubdtype(array.dtype, np.floating) and not np.array_equal(array, np.rint(array)):
-        raise PasegError(
-            f"{path}: not a label map: it contains values that are not integers; pass label maps, not images."
-        )
-    return sitk.Cast(image, sitk.sitkInt32)
+    return sitk.Cast(images.read_labels(path)[1], sitk.sitkInt32)

@@ -13,7 +13,7 @@ from nnunet_paseg.checking.check import check_folder, format_reports
 from nnunet_paseg.cli import main
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import find_case_files
-from nnunet_paseg.io.images import read_array, read_voxels
+from nnunet_paseg.io.images import check_voxels, read_array
 from nnunet_paseg.points.formats import read_points
 from nnunet_paseg.points.formats.csv import write_csv
 from nnunet_paseg.points.grid import Grid
@@ -172,16 +172,16 @@ def test_images_that_cannot_be_used(folder):
     save_image(folder / "a.nii.gz", values=nan)
     save_image(folder / "b.nii.gz", values=np.full(SHAPE, 7, dtype=np.int16))
     found = dict(problems(folder))
-    assert found["a"].endswith("a.nii.gz contains 3 NaN or infinite voxels: repair it")
+    assert found["a"].endswith("a.nii.gz contains 3 NaN or infinite voxels: repair it.")
     assert found["b"].endswith("b.nii.gz is 7 everywhere: export the image again")
 
 
 def test_truncated_images(folder, tmp_path):
     whole = (folder / "a.nii.gz").read_bytes()
-    read_voxels(folder / "a.nii.gz")
+    check_voxels(folder / "a.nii.gz")
     (folder / "a.nii.gz").write_bytes(whole[: len(whole) // 2])
     # What makes the check necessary: SimpleITK pads the rest.
-    assert read_array(folder / "a.nii.gz").shape == SHAPE
+    assert sitk.ReadImage(str(folder / "a.nii.gz")).GetSize() == SHAPE[::-1]
     ((case, problem),) = problems(folder)
     assert case == "a"
     assert "a.nii.gz is truncated or damaged (Compressed file ended before the end-of-stream marker" in problem
@@ -189,7 +189,7 @@ def test_truncated_images(folder, tmp_path):
     for name, content in (("short.nii.gz", gzip.compress(raw[:-100])), ("short.nii", raw[:-100])):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(PasegError, match=rf"{name} is truncated or damaged \(.*\): copy or export it again"):
-            read_voxels(tmp_path / name)
+            check_voxels(tmp_path / name)
     (folder / "a.nii.gz").write_bytes(whole[:20])
     assert "Cannot read the image" in dict(problems(folder))["a"]
 

@@ -10,7 +10,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.images import read_header, read_image, read_voxels
+from nnunet_paseg.io.geometry import as_read
+from nnunet_paseg.io.images import check_voxels, read_header, read_image
 from nnunet_paseg.points.grid import Grid
 
 
@@ -54,10 +55,9 @@ class ImageFile(InOneFile):
         return Grid.from_file(self.path)
 
     def check(self) -> None:
-        check_file(self.path)
+        check_voxels(self.path)
 
     def read(self) -> sitk.Image:
-        self.check()
         return read_image(self.path)
 
 
@@ -78,17 +78,15 @@ class Channel(InOneFile):
 
     def grid(self) -> Grid:
         header = self._header()
-        size, spacing = header.GetSize(), header.GetSpacing()
-        direction = np.reshape(header.GetDirection(), (4, 4))[:3, :3]
-        return Grid(
-            shape=(size[2], size[1], size[0]),
-            spacing_mm=(spacing[2], spacing[1], spacing[0]),
-            origin=tuple(header.GetOrigin()[:3]),  # type: ignore[arg-type]
-            direction=tuple(direction.ravel().tolist()),
-        )
+        direction = np.reshape(header.GetDirection(), (4, 4))[:3, :3].ravel()
+        try:
+            size, spacing, origin = header.GetSize()[:3], header.GetSpacing()[:3], header.GetOrigin()[:3]
+            return Grid.from_geometry(as_read(size, spacing, origin, direction.tolist()))
+        except PasegError as error:
+            raise PasegError(f"{self.path}: {error}") from error
 
     def check(self) -> None:
-        check_file(self.path)
+        check_voxels(self.path)
 
     def read(self) -> sitk.Image:
         reader = self._header()
@@ -101,19 +99,3 @@ class Channel(InOneFile):
 def as_source(voxels: Path | Source) -> Source:
     """Return a source: a path is an image in its own file."""
     return ImageFile(voxels) if isinstance(voxels, Path) else voxels
-
-
-def check_file(path: Path) -> None:
-    """Read a file to its end.
-
-    SimpleITK silently pads a truncated NIfTI file with zeros and reads NaN as zero.
-
-    Raises:
-        PasegError: The file is missing, truncated or damaged, or contains NaN or infinite voxels.
-    """
-    if not path.exists():
-        raise PasegError(f"{path} is missing.")
-    values = read_voxels(path)
-    if values.dtype.kind in "fc" and not np.isfinite(values).all():
-        bad = int((~np.isfinite(values)).sum())
-        raise PasegError(f"{path} contains {bad} NaN or infinite voxels: repair it.")

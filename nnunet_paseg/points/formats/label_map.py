@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.images import read_array
+from nnunet_paseg.io.images import read_labels
 from nnunet_paseg.points.formats.markups import ControlPoint, Markups
 from nnunet_paseg.points.formats.text import read_text
 from nnunet_paseg.points.grid import Grid
@@ -80,10 +80,10 @@ def _names(path: Path) -> dict[int, str]:
 
 def _painted(path: Path, grid: Grid) -> npt.NDArray[Any]:
     """Read the values of a point label map on the image's grid."""
-    if not Grid.from_file(path).same_as(grid):
+    values, image = read_labels(path)
+    if not Grid.from_image(image).same_as(grid):
         raise PasegError(f"{path} is not on its image's grid: paint the points on the image itself.")
-    values = read_array(path)
-    if not np.array_equal(values, np.rint(values)) or values.min() < 0:
+    if values.min() < 0:
         raise PasegError(f"{path} is not a label map: its values must be whole numbers from 0.")
     present, counts = np.unique(values[values > 0], return_counts=True)
     if (counts > MAX_PAINTED).any():

@@ -86,7 +86,7 @@ def test_bad_maps_are_refused(image, tmp_path):
         read_label_map(tmp_path / "lonely.nii.gz", grid, "tumor")
     values[3, 3, 3] = 0.5
     save(values, image, tmp_path / "half.nii.gz")
-    with pytest.raises(PasegError, match=r"half\.nii\.gz is not a label map: its values must be whole numbers"):
+    with pytest.raises(PasegError, match=r"half\.nii\.gz: not a label map: it contains values that are not integers"):
         read_label_map(tmp_path / "half.nii.gz", grid, "tumor")
     moved = Grid(grid.shape, grid.spacing_mm, (0.0, 0.0, 0.0), grid.direction)
     with pytest.raises(PasegError, match=r"lonely\.nii\.gz is not on its image's grid"):
