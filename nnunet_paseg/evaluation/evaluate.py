@@ -1,21 +1,41 @@
 """`paseg evaluate`: scores of a folder of predicted label maps against a folder of dense references."""
 
+from __future__ import annotations
+
 import argparse
 import json
-import multiprocessing
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.evaluation.case_scores import Classes, Job, score_case
+from nnunet_paseg.evaluation.case_scores import CaseScores, Classes, Job
+from nnunet_paseg.evaluation.comparison import absent_notes, nothing_compared, some, unscored_notes
 from nnunet_paseg.evaluation.metrics import PRESETS
-from nnunet_paseg.evaluation.table import Row, format_table, mean_scores, write_csv
+from nnunet_paseg.evaluation.processes import score_cases
+from nnunet_paseg.evaluation.table import Row, format_table, mean_scores, present_classes, write_csv
 from nnunet_paseg.io.case_files import IMAGES, label_maps
 from nnunet_paseg.io.files import check_output
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a folder of predictions.
+
+    Attributes:
+        rows: One row per case and class, ordered by case, of the cases that can be scored.
+        failures: Message per case that cannot be scored.
+        notes: Sentences on labels that are in no file, or that are in the files and not scored.
+    """
+
+    rows: tuple[Row, ...]
+    failures: Mapping[str, str]
+    notes: tuple[str, ...]
 
 
 def evaluate_folder(
@@ -50,33 +70,79 @@ def evaluate_folder(
     Raises:
         PasegError: The folders do not match, a file cannot be read, geometries differ, or a label is not declared.
     """
+    result = score_folder(
+        predictions,
+        references,
+        labels=labels,
+        dataset_json=dataset_json,
+        preset=preset,
+        missing_as_empty=missing_as_empty,
+        num_processes=num_processes,
+        progress=progress,
+    )
+    if result.failures:
+        raise PasegError("\n".join(result.failures.values()))
+    return list(result.rows)
+
+
+def score_folder(
+    predictions: str | Path,
+    references: str | Path,
+    *,
+    labels: Mapping[str, int | Sequence[int]] | None = None,
+    dataset_json: str | Path | None = None,
+    preset: str = "default",
+    missing_as_empty: bool = False,
+    num_processes: int = 1,
+    progress: bool = False,
+) -> Evaluation:
+    """Score every case that can be scored, and report the others; arguments as in `evaluate_folder`.
+
+    Raises:
+        PasegError: The folders do not match, the classes are unknown, or no file contains any of them.
+    """
     predictions, references = Path(predictions), Path(references)
     if preset not in PRESETS:
         raise PasegError(f"unknown metrics preset {preset!r}: choose one of {', '.join(PRESETS)}")
     if num_processes < 1:
         raise PasegError(f"The number of processes is {num_processes}: it must be 1 or more.")
-    predicted, referred = label_maps(predictions), label_maps(references)
-    if not referred:
-        raise PasegError(f"{references}: no label maps; expected {{case}} with one of {', '.join(IMAGES)}")
-    if (missing := sorted(referred.keys() - predicted.keys())) and not missing_as_empty:
-        raise PasegError(
-            f"{predictions}: no prediction for {_some(missing)} of {len(referred)} cases: predict them, "
-            "or score them as empty with --missing-as-empty"
-        )
-    if extra := sorted(predicted.keys() - referred.keys()):
-        raise PasegError(f"{references}: no reference for {_some(extra)}: move these predictions to another folder")
+    pairs = _pairs(predictions, references, missing_as_empty=missing_as_empty)
     classes = find_classes(predictions, references, labels=labels, dataset_json=dataset_json)
     if not classes.values:
         raise PasegError(f"{classes.source or 'labels'}: no foreground class to score; declare at least one")
-    jobs = [Job(case, predicted.get(case), referred[case], classes, preset) for case in sorted(referred)]
+    jobs = [Job(case, *files, classes, preset) for case, files in pairs.items()]
     scored = tqdm(
-        _scored(jobs, min(num_processes, len(jobs))),
+        score_cases(jobs, min(num_processes, len(jobs))),
         total=len(jobs),
         desc="evaluate",
         unit="case",
         disable=not progress,
     )
-    return [row for rows in scored for row in rows]
+    results = {job.case: result for job, result in scored}
+    cases = {case: results[case] for case in pairs if isinstance(results[case], CaseScores)}
+    failures = {case: results[case] for case in pairs if isinstance(results[case], str)}
+    rows = tuple(row for case in cases.values() for row in case.rows)
+    if not failures and not present_classes(rows):
+        raise PasegError(nothing_compared(cases, classes))
+    # A class that is absent so far may be in a file that cannot be read.
+    absent = [] if failures else absent_notes(rows, classes)
+    return Evaluation(rows, failures, (*absent, *unscored_notes(cases, classes)))
+
+
+def _pairs(predictions: Path, references: Path, *, missing_as_empty: bool) -> dict[str, tuple[Path | None, Path]]:
+    """Return the prediction and the reference of every case; names are compared in one Unicode form."""
+    predicted = {unicodedata.normalize("NFC", case): path for case, path in label_maps(predictions).items()}
+    referred = {unicodedata.normalize("NFC", case): (case, path) for case, path in label_maps(references).items()}
+    if not referred:
+        raise PasegError(f"{references}: no label maps; expected {{case}} with one of {', '.join(IMAGES)}")
+    if (missing := sorted(referred.keys() - predicted.keys())) and not missing_as_empty:
+        raise PasegError(
+            f"{predictions}: no prediction for {some(missing)} of {len(referred)} cases: predict them, "
+            "or score them as empty with --missing-as-empty"
+        )
+    if extra := sorted(predicted.keys() - referred.keys()):
+        raise PasegError(f"{references}: no reference for {some(extra)}: move these predictions to another folder")
+    return {case: (predicted.get(name), path) for name, (case, path) in sorted(referred.items())}
 
 
 def find_classes(
@@ -102,11 +168,11 @@ def find_classes(
         ignore = declared.pop("ignore", None)
         values = {name: _values(value) for name, value in declared.items() if name != "background"}
         return Classes(values, None if ignore is None else int(ignore), found[0])
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise PasegError(f'{found[0]}: not a dataset.json with nnU-Net\'s "labels" ({error!r})') from error
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `paseg evaluate`."""
     parser = subparsers.add_parser(
         "evaluate",
@@ -146,7 +212,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.output:
         check_output(args.output)
     labels = None if args.labels is None else {f"label {value}": value for value in args.labels}
-    rows = evaluate_folder(
+    result = score_folder(
         args.predictions,
         args.references,
         labels=labels,
@@ -156,30 +222,31 @@ def _run(args: argparse.Namespace) -> int:
         num_processes=args.num_processes,
         progress=True,
     )
-    print(format_table(mean_scores(rows), preset=args.preset))
-    if missing := len({row.case for row in rows if row.missing_prediction}):
-        print(f"{missing} of {len({row.case for row in rows})} cases have no prediction and count as empty.")
-    # Written last, so that a full disk does not hide the printed table.
-    if args.output:
-        write_csv(rows, args.output, preset=args.preset)
+    try:
+        if args.output and result.rows:
+            write_csv(result.rows, args.output, preset=args.preset)
+    finally:  # a full disk does not hide what was found
+        _print(result, preset=args.preset)
+    if result.failures:
+        total = len(result.failures) + len({row.case for row in result.rows})
+        written = (
+            f"the rows of the others are in {args.output}" if args.output and result.rows else "no rows are written"
+        )
+        raise PasegError(f"{len(result.failures)} of {total} cases cannot be scored, so no mean is shown; {written}")
     return 0
 
 
-def _scored(jobs: Sequence[Job], num_processes: int) -> Iterator[list[Row]]:
-    if num_processes == 1:
-        yield from map(score_case, jobs)
-        return
-    # Not fork: it would copy the threads of the libraries in the parent in an undefined state.
-    with ProcessPoolExecutor(num_processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            yield from pool.map(score_case, jobs)
-        finally:
-            pool.shutdown(cancel_futures=True)
+def _print(result: Evaluation, *, preset: str) -> None:
+    for case, message in result.failures.items():
+        print(f"{case}: {message}", file=sys.stderr)
+    if not result.failures:
+        print(format_table(mean_scores(result.rows), preset=preset))
+    for note in result.notes:
+        print(note)
+    if missing := len({row.case for row in result.rows if row.missing_prediction}):
+        cases = len({row.case for row in result.rows})
+        print(f"{missing} of {cases} cases have no prediction and count as empty.")
 
 
 def _values(value: int | Sequence[int]) -> tuple[int, ...]:
     return (int(value),) if isinstance(value, int | str) else tuple(int(part) for part in value)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

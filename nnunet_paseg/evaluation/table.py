@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
+from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Mean:
-    """Means over the rows of one class: Dice over all rows, distances over the defined ones (NaN if there are none)."""
+    """Means over the rows of one class: Dice over all rows, distances over the defined ones (NaN if there are none).
+
+    All three are NaN for a class that is absent: in no reference and in no prediction.
+    """
 
     class_name: str
     rows: int
@@ -46,12 +50,23 @@ class Mean:
     hd95_mm: float
     undefined_distances: int
 
+    @property
+    def is_absent(self) -> bool:
+        return isnan(self.dice)
+
 
 def mean_scores(rows: Iterable[Row]) -> list[Mean]:
-    """Return the means of every class in order of first appearance, then over all rows as "foreground"."""
-    table = _to_table(rows)
+    """Return the means of every class in order of first appearance, then over all present classes as "foreground"."""
+    rows = list(rows)
+    table, present = _to_table(rows), present_classes(rows)
     by_class = [(str(name), group) for name, group in table.groupby("class", sort=False)]
-    return [_mean(name, group) for name, group in [*by_class, (FOREGROUND, table)]]
+    foreground = (FOREGROUND, table[table["class"].isin(present)])
+    return [_mean(name, group, is_absent=name not in present) for name, group in by_class] + [_mean(*foreground)]
+
+
+def present_classes(rows: Iterable[Row]) -> set[str]:
+    """Return the classes that are in a reference or in a prediction; two empty masks compare nothing."""
+    return {row.class_name for row in rows if row.reference_ml or row.prediction_ml}
 
 
 def write_csv(rows: Iterable[Row], path: str | Path, *, preset: str) -> None:
@@ -73,7 +88,9 @@ def _to_table(rows: Iterable[Row]) -> pd.DataFrame:
     return pd.DataFrame([astuple(row) for row in rows], columns=list(COLUMNS))
 
 
-def _mean(name: str, table: pd.DataFrame) -> Mean:
+def _mean(name: str, table: pd.DataFrame, *, is_absent: bool = False) -> Mean:
+    if is_absent:
+        return Mean(name, len(table), nan, nan, nan, undefined_distances=len(table))
     # Both distances of a row are undefined together: they come from the same two surfaces. pandas skips NaN.
     dice, assd_mm, hd95_mm = table[["dice", "assd_mm", "hd95_mm"]].mean()
     return Mean(name, len(table), dice, assd_mm, hd95_mm, undefined_distances=int(table["assd_mm"].isna().sum()))
@@ -84,6 +101,9 @@ def format_table(means: Sequence[Mean], *, preset: str) -> str:
     width = max(len("class"), *(len(mean.class_name) for mean in means))
     lines = [f"{'class':<{width}}  {'n':>5}  {'Dice':>6}  {'ASSD mm':>8}  {'HD95 mm':>8}  undefined distances"]
     for mean in means:
+        if mean.is_absent:
+            lines.append(f"{mean.class_name:<{width}}  {mean.rows:>5}  {'absent':>6}")
+            continue
         numbers = f"{mean.rows:>5}  {mean.dice:>6.4f}  {mean.assd_mm:>8.3f}  {mean.hd95_mm:>8.3f}"
         lines.append(f"{mean.class_name:<{width}}  {numbers}  {mean.undefined_distances} of {mean.rows}")
     lines += [

@@ -298,7 +298,7 @@ def test_csv_is_whole_or_not_there(tmp_path: Path) -> None:
 def test_an_output_that_cannot_be_written_costs_no_work(
     folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nnunet_paseg.evaluation.evaluate.score_case", lambda _: pytest.fail("scored a case"))
+    monkeypatch.setattr("nnunet_paseg.evaluation.processes.score_case", lambda _: pytest.fail("scored a case"))
     command = ["evaluate", "-p", str(folders[0]), "-r", str(folders[1]), "-np", "1", "-o"]
     assert main([*command, str(tmp_path / "missing" / "s.csv")]) == 2
     assert "s.csv: the folder " in (shown := capsys.readouterr().err)
