@@ -10,6 +10,7 @@ from nnunet_paseg.conversion.commands import convert
 from nnunet_paseg.demo import demo
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation import evaluate
+from nnunet_paseg.io.console import replace_unprintable
 from nnunet_paseg.nnunet import export
 
 # These modules import torch, nnU-Net and pandas inside functions only, so that `paseg --help` stays instant.
@@ -37,6 +38,7 @@ paseg COMMAND --help describes each command. Exit status: 0 success, 1 problems 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit status: 0 for success, 2 for input that cannot be used."""
+    replace_unprintable()
     args = build_parser().parse_args(argv)
     try:
         return int(args.func(args))

@@ -77,7 +77,15 @@ def write_csv(rows: Iterable[Row], path: str | Path, *, preset: str) -> None:
     table = table.assign(missing_prediction=table["missing_prediction"].astype(int), definition=preset)
     try:
         with atomic_output(path) as temporary:
-            table.to_csv(temporary, index=False, float_format="%.6g", na_rep="nan", lineterminator="\r\n")
+            # surrogateescape: a file name that is no UTF-8 is written as its own bytes.
+            table.to_csv(
+                temporary,
+                index=False,
+                float_format="%.6g",
+                na_rep="nan",
+                lineterminator="\r\n",
+                errors="surrogateescape",
+            )
     except OSError as error:
         raise PasegError(f"{path}: cannot be written ({error})") from error
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output, check_output, write_json
+from nnunet_paseg.io.nnunet_folders import nnunet_folder
 
 STOCK_TRAINER = "nnUNetTrainer"
 AUXILIARY_SUFFIX = "Aux"
@@ -64,11 +65,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.output.exists() and not arguments.overwrite:
         raise PasegError(f"{arguments.output} exists already: choose another name, or pass --overwrite.")
     check_output(arguments.output)
-    if "nnUNet_results" not in os.environ:
-        raise PasegError("No results folder: set the environment variable nnUNet_results.")
     dataset = find_dataset(arguments.dataset)
     folder = f"{arguments.trainer}__{arguments.plans}__{arguments.configuration}"
-    model = Path(os.environ["nnUNet_results"]) / dataset / folder
+    model = results_folder() / dataset / folder
     plans = export_model(model, arguments.output, arguments.folds, network=arguments.network)
     print(
         f"nnUNetv2_install_pretrained_model_from_zip {arguments.output}\n"
@@ -78,13 +77,24 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def results_folder() -> Path:
+    """Return the folder of trained models.
+
+    Raises:
+        PasegError: The environment variable nnUNet_results is not set, or starts with "~".
+    """
+    if (folder := nnunet_folder("nnUNet_results")) is None:
+        raise PasegError("No results folder: set the environment variable nnUNet_results.")
+    return folder
+
+
 def find_dataset(name: str) -> str:
     """Return the full name of a trained dataset from its number or its full name.
 
     Raises:
         PasegError: No dataset has this number or name, or several have this number.
     """
-    results = Path(os.environ["nnUNet_results"])
+    results = results_folder()
     there = sorted(path.name for path in results.glob("Dataset[0-9][0-9][0-9]_*") if path.is_dir())
     found = [dataset for dataset in there if dataset == name or (name.isdecimal() and int(dataset[7:10]) == int(name))]
     if len(found) != 1:

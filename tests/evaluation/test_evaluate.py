@@ -279,6 +279,11 @@ def test_files_and_tables_stay_byte_for_byte(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_name_that_is_no_utf8_is_written_as_its_bytes(tmp_path: Path) -> None:
+    write_csv([Row("caf\udce9", "lesion", 1.0, 0.0, 0.0, 1.0, 1.0)], tmp_path / "s.csv", preset="default")
+    assert b"\r\ncaf\xe9,lesion,1" in (tmp_path / "s.csv").read_bytes()
+
+
 def test_csv_is_whole_or_not_there(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     path.write_text("before", encoding="utf-8")
