@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from nnunet_paseg.checking.plausibility import implausible
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import CaseFiles
 from nnunet_paseg.io.images import read_image
@@ -20,10 +21,10 @@ from nnunet_paseg.points.formats import read_points
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import Instance, VoxelInstance, place_on_grid
 
-MIN_FLATNESS = 0.1
-"""Smallest ratio of the shortest to the longest side of a box in mm; flatter boxes have a point on the wrong side."""
-MAX_COVERAGE = 0.8
-"""Largest fraction of the image that a box may cover; larger boxes leave almost no background (label 0)."""
+MAX_NAMED = 5
+"""Most files that a message names."""
+MAX_REASON = 200
+"""Longest text of an unexpected exception that a message quotes."""
 
 
 @dataclass
@@ -31,7 +32,7 @@ class CaseReport:
     """Findings about one case.
 
     Attributes:
-        case: Case identifier.
+        files: Image and point files of the case.
         shape: Shape (z, y, x) in voxels, None if no image can be read.
         spacing_mm: Spacing (z, y, x) in mm.
         targets: Number of targets per class.
@@ -41,7 +42,7 @@ class CaseReport:
         digest: Hash of the first channel's voxels.
     """
 
-    case: str
+    files: CaseFiles
     shape: tuple[int, ...] | None = None
     spacing_mm: tuple[float, ...] | None = None
     targets: Counter[str] = field(default_factory=Counter)
@@ -49,6 +50,10 @@ class CaseReport:
     instances: list[Instance] = field(default_factory=list)
     swapped: list[Instance] | None = None
     digest: str = ""
+
+    @property
+    def case(self) -> str:
+        return self.files.identifier
 
 
 def check_case(files: CaseFiles, class_names: Sequence[str], *, channels: int) -> CaseReport:
@@ -59,7 +64,7 @@ def check_case(files: CaseFiles, class_names: Sequence[str], *, channels: int) -
         class_names: Classes of the dataset.
         channels: Number of image files per case.
     """
-    report = CaseReport(files.identifier)
+    report = CaseReport(files)
     grid = _check_images(files, channels, report)
     try:
         path = files.point_file()
@@ -75,34 +80,34 @@ def _check_images(files: CaseFiles, channels: int, report: CaseReport) -> Grid |
     """Check every channel and return the grid of the first one, None if it cannot be read."""
     if not files.images:
         report.problems.append(
-            f"there is no image for {', '.join(path.name for path in files.points)}: name it "
+            f"there is no image for {_some(files.points)}: name it "
             f"{files.identifier}.nii.gz, or name the points after the image"
         )
         return None
     if len(files.images) != channels:
-        names = ", ".join(path.name for path in files.images)
         report.problems.append(
-            f"{len(files.images)} image files ({names}) for {channels} channels: add or remove files"
+            f"{len(files.images)} image files ({_some(files.images)}) for {channels} channels: add or remove files"
         )
-    grids = []
+    first: tuple[Path, Grid] | None = None
     for path in files.images:
         try:
-            grids.append(Grid.from_file(path))
             image = read_image(path)
-        except PasegError as error:
-            report.problems.append(str(error))
+            grid = Grid.from_image(image)
+        except Exception as error:
+            report.problems.append(_message(path, error))
             continue
         values = sitk.GetArrayViewFromImage(image)
         if values.min() == values.max():
             report.problems.append(f"{path} is {values.min():g} everywhere: export the image again")
         if path == files.images[0]:
             report.digest = _digest(values)
-        if not grids[-1].same_as(grids[0]):
-            report.problems.append(f"{path} and {files.images[0]} are on different grids: resample them to one grid")
-    if not grids:
+        first = first or (path, grid)
+        if not grid.same_as(first[1]):
+            report.problems.append(f"{path} and {first[0]} are on different grids: resample them to one grid")
+    if first is None:
         return None
-    report.shape, report.spacing_mm = grids[0].shape, grids[0].spacing_mm
-    return grids[0]
+    report.shape, report.spacing_mm = first[1].shape, first[1].spacing_mm
+    return first[1]
 
 
 def _digest(values: npt.NDArray[Any]) -> str:
@@ -125,7 +130,7 @@ def _check_points(path: Path, grid: Grid, class_names: Sequence[str], report: Ca
     report.instances = instances
     report.targets = Counter(instance.class_name for instance in instances)
     for instance, voxels in zip(instances, placed, strict=True):
-        report.problems += _implausible(path, instance, voxels, grid)
+        report.problems += [f"{path}: {problem}" for problem in implausible(instance, voxels, grid)]
 
 
 def _place(
@@ -134,8 +139,8 @@ def _place(
     """Return the targets that lie on the grid, and a message for each of the others."""
     try:
         found = read_points(path, grid, list(labels), case=case, swap_lps_ras=swap_lps_ras)
-    except PasegError as error:
-        return [], [], [str(error)]
+    except Exception as error:
+        return [], [], [_message(path, error)]
     instances, placed, problems = [], [], []
     for instance in found:
         try:
@@ -146,16 +151,14 @@ def _place(
     return instances, placed, problems
 
 
-def _implausible(path: Path, instance: Instance, voxels: VoxelInstance, grid: Grid) -> list[str]:
-    sides = np.array([side.stop - side.start for side in voxels.box])
-    extended = np.array(grid.shape) > 1
-    sides_mm = (sides * grid.spacing_mm)[extended]
-    size = " x ".join(f"{side:.1f}" for side in sides * grid.spacing_mm)
-    who = f"{path}: the box of an instance of class '{instance.class_name}'"
-    problems = []
-    if sides_mm.min() < MIN_FLATNESS * sides_mm.max():
-        problems.append(f"{who} is flat, {size} mm (z, y, x): is a point on the wrong side of the target?")
-    covered = float(sides.prod() / np.prod(grid.shape))
-    if covered > MAX_COVERAGE:
-        problems.append(f"{who} covers {covered:.0%} of the image: do its points belong to this image?")
-    return problems
+def _message(path: Path, error: Exception) -> str:
+    """Return the message for a file that cannot be read, whatever exception a parser raises: one file, one line."""
+    if isinstance(error, PasegError):
+        return str(error)
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_REASON]
+    return f"{path} cannot be read ({reason}): save or export it again."
+
+
+def _some(paths: Sequence[Path]) -> str:
+    rest = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
+    return ", ".join(path.name for path in paths[:MAX_NAMED]) + rest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,27 +12,24 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.case_files import CaseFiles, find_case_files
+from nnunet_paseg.io.case_files import find_case_files
 from nnunet_paseg.io.files import check_output
 from nnunet_paseg.io.images import read_image
 
 if TYPE_CHECKING:
     from nnunet_paseg.checking.case import CaseReport
-    from nnunet_paseg.checking.contact_sheet import Block
 
 SIDE_FILES = ("axes.txt", "labels.txt")
 """Files with settings for all point files of their folder."""
+NO_TARGET = "no target, all voxels will be background"
+MAX_PROBLEMS = 10
+"""Most problems per case that are listed."""
+MAX_NAMED = 10
+"""Most cases that the summary names."""
 
 
 def check_folder(
-    images: Path,
-    points: Path,
-    class_names: Sequence[str],
-    *,
-    channels: int | None = None,
-    sheet: Path | None = None,
-    fix_lps: Path | None = None,
-    progress: bool = False,
+    images: Path, points: Path, class_names: Sequence[str], *, channels: int | None = None, progress: bool = False
 ) -> list[CaseReport]:
     """Check all cases.
 
@@ -40,47 +38,62 @@ def check_folder(
         points: Folder of points; may be the same.
         class_names: Classes of the dataset.
         channels: Number of image files per case; None for that of most cases.
-        sheet: Figure of all targets to draw.
-        fix_lps: New folder for all point files; files with LPS and RAS swapped are corrected.
         progress: Whether to show a progress bar on stderr.
 
     Returns:
         One report per case, ordered by case.
 
     Raises:
-        PasegError: A folder is missing or empty, or an output cannot be written.
+        PasegError: A folder is missing or empty.
     """
     from nnunet_paseg.checking.case import check_case
 
     cases = find_case_files(images, points)
-    if fix_lps is not None and fix_lps.exists():
-        raise PasegError(f"{fix_lps} exists already: name a new folder for the corrected points.")
-    if sheet is not None:
-        from nnunet_paseg.checking.contact_sheet import contact_sheet
-        from nnunet_paseg.plotting.figures import SUFFIXES
-
-        check_output(sheet, SUFFIXES)
     if channels is None:
         counts = [len(case.images) for case in cases if case.images]
         channels = max(set(counts), key=counts.count)
-    reports: list[CaseReport] = []
-    blocks: list[Block] = []
-    for case in tqdm(cases, desc="check", unit="case", disable=not progress):
-        reports.append(check_case(case, class_names, channels=channels))
-        if sheet is not None and reports[-1].instances:
-            blocks += _blocks(case, reports[-1], class_names)
+    reports = [
+        check_case(case, class_names, channels=channels)
+        for case in tqdm(cases, desc="check", unit="case", disable=not progress)
+    ]
     _mark_duplicates(reports)
-    if sheet is not None:
-        contact_sheet(blocks, sheet)
-    if fix_lps is not None:
-        write_corrected(cases, reports, fix_lps)
     return reports
 
 
-def _blocks(case: CaseFiles, report: CaseReport, class_names: Sequence[str]) -> list[Block]:
-    from nnunet_paseg.checking.contact_sheet import cut_blocks
+def draw_sheet(reports: Sequence[CaseReport], class_names: Sequence[str], sheet: Path) -> list[str]:
+    """Draw a contact sheet of all targets.
 
-    return cut_blocks(report.case, read_image(case.images[0]), report.instances, class_names)
+    Args:
+        reports: Findings per case.
+        class_names: Classes of the dataset.
+        sheet: Figure to write.
+
+    Returns:
+        One message per case that cannot be drawn.
+
+    Raises:
+        PasegError: The figure cannot be drawn or written.
+    """
+    from nnunet_paseg.checking.contact_sheet import Block, contact_sheet, cut_blocks
+
+    blocks: list[Block] = []
+    failures = []
+    for report in reports:
+        if not report.instances:
+            continue
+        try:
+            blocks += cut_blocks(report.case, read_image(report.files.images[0]), report.instances, class_names)
+        except Exception as error:  # a figure never costs the other findings
+            failures.append(f"{report.case} is not on the sheet: {type(error).__name__}: {error}")
+    try:
+        contact_sheet(blocks, sheet)
+    except PasegError:
+        raise
+    except Exception as error:
+        raise PasegError(
+            f"{sheet}: cannot be drawn ({type(error).__name__}: {error}); check without --sheet"
+        ) from error
+    return failures
 
 
 def _mark_duplicates(reports: Sequence[CaseReport]) -> None:
@@ -90,12 +103,11 @@ def _mark_duplicates(reports: Sequence[CaseReport]) -> None:
             report.problems.append(f"has the same image as {first[report.digest]}: keep one of them")
 
 
-def write_corrected(cases: Sequence[CaseFiles], reports: Sequence[CaseReport], folder: Path) -> None:
+def write_corrected(reports: Sequence[CaseReport], folder: Path) -> None:
     """Write a new folder of points: corrected files as CSV, all others unchanged.
 
     Args:
-        cases: Files of the cases.
-        reports: Findings, in the same order.
+        reports: Findings per case.
         folder: New folder.
 
     Raises:
@@ -107,13 +119,13 @@ def write_corrected(cases: Sequence[CaseFiles], reports: Sequence[CaseReport], f
     try:
         with atomic_output(folder) as temporary:
             temporary.mkdir(parents=True)
-            for case, report in zip(cases, reports, strict=True):
+            for report in reports:
                 if report.swapped is not None:
-                    write_csv(report.swapped, temporary / f"{case.identifier}.csv")
+                    write_csv(report.swapped, temporary / f"{report.case}.csv")
                     continue
-                for path in case.points:
+                for path in report.files.points:
                     (shutil.copytree if path.is_dir() else shutil.copy2)(path, temporary / path.name)
-            for source in {path.parent for case in cases for path in case.points}:
+            for source in {path.parent for report in reports for path in report.files.points}:
                 for name in SIDE_FILES:
                     if (source / name).is_file():
                         shutil.copy2(source / name, temporary / name)
@@ -123,19 +135,25 @@ def write_corrected(cases: Sequence[CaseFiles], reports: Sequence[CaseReport], f
 
 def format_reports(reports: Sequence[CaseReport]) -> str:
     """Format one aligned line per case, one per further problem, and a summary."""
+    from nnunet_paseg.checking.plausibility import format_mm
+
     rows = [("case", "voxels (z, y, x)", "spacing mm", "targets", "result")]
     for report in reports:
         shape = " x ".join(str(n) for n in report.shape) if report.shape else "-"
-        spacing = " x ".join(f"{s:.2f}" for s in report.spacing_mm) if report.spacing_mm else "-"
+        spacing = format_mm(report.spacing_mm) if report.spacing_mm else "-"
         targets = ", ".join(f"{count} {name}" for name, count in report.targets.items()) or "none"
-        rows.append((report.case, shape, spacing, targets, report.problems[0] if report.problems else "ok"))
-        rows += [(report.case, "", "", "", problem) for problem in report.problems[1:]]
+        results = report.problems[:MAX_PROBLEMS] or ["ok" if report.targets else NO_TARGET]
+        if more := len(report.problems) - MAX_PROBLEMS:
+            results += [f"and {more} more problems"] * (more > 0)
+        rows.append((report.case, shape, spacing, targets, results[0]))
+        rows += [(report.case, "", "", "", result) for result in results[1:]]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = ["  ".join([*(row[c].ljust(widths[c]) for c in range(4)), row[4]]) for row in rows]
     good = sum(not report.problems for report in reports)
     lines += ["", f"{len(reports)} cases: {good} ok, {len(reports) - good} with problems"]
     if empty := [report.case for report in reports if not report.targets and not report.problems]:
-        lines.append(f"no target, all voxels will be background: {', '.join(empty)}")
+        rest = f" and {len(empty) - MAX_NAMED} more" if len(empty) > MAX_NAMED else ""
+        lines.append(f"{NO_TARGET}: {', '.join(empty[:MAX_NAMED])}{rest}")
     return "\n".join(lines)
 
 
@@ -166,16 +184,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _run(args: argparse.Namespace) -> int:
-    reports = check_folder(
-        args.images,
-        args.points,
-        args.classes,
-        channels=len(args.channel_names) if args.channel_names else None,
-        sheet=args.sheet,
-        fix_lps=args.fix_lps,
-        progress=True,
-    )
-    print(format_reports(reports))
+    if args.fix_lps and args.fix_lps.exists():
+        raise PasegError(f"{args.fix_lps} exists already: name a new folder for the corrected points.")
+    if args.sheet:
+        from nnunet_paseg.plotting.figures import SUFFIXES
+
+        check_output(args.sheet, SUFFIXES)
+    channels = len(args.channel_names) if args.channel_names else None
+    reports = check_folder(args.images, args.points, args.classes, channels=channels, progress=True)
+    print(format_reports(reports), flush=True)
     if args.fix_lps:
+        write_corrected(reports, args.fix_lps)
         print(f"{sum(r.swapped is not None for r in reports)} corrected; all point files are in {args.fix_lps}")
-    return int(any(report.problems for report in reports))
+    failures = draw_sheet(reports, args.classes, args.sheet) if args.sheet else []
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return int(bool(failures) or any(report.problems for report in reports))
