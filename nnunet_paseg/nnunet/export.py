@@ -121,12 +121,25 @@ def export_model(model: Path, output: Path, folds: Sequence[str], *, network: Ne
         Name of the plans in the zip.
 
     Raises:
-        PasegError: A fold is not finished, or its network cannot run in a stock nnU-Net.
+        PasegError: A fold is not finished, a file is missing or damaged, the network cannot run in a stock nnU-Net,
+            or the zip cannot be written.
     """
+    try:
+        return _export(model, output, folds, network)
+    except OSError as error:
+        raise PasegError(
+            f"{output}: cannot be written ({error}): free disk space, or choose another folder."
+        ) from error
+
+
+def _export(model: Path, output: Path, folds: Sequence[str], network: Network) -> str:
     from nnunetv2.model_sharing.model_export import export_pretrained_model
 
     trainer, _, configuration = model.name.split("__")
+    folds = list(dict.fromkeys(folds))
     for fold in folds:
+        if fold != "all" and not fold.isdecimal():
+            raise PasegError(f"'{fold}' is not a fold: pass numbers, or all.")
         _check_fold(model, trainer, fold)
     checkpoints = {fold: _read(model / f"fold_{fold}" / "checkpoint_final.pth", network) for fold in folds}
     weights = [checkpoint["network_weights"] for checkpoint in checkpoints.values()]
@@ -136,7 +149,7 @@ def export_model(model: Path, output: Path, folds: Sequence[str], *, network: Ne
         stock.mkdir(parents=True)
         write_json(plans, stock / "plans.json")
         for name in ("dataset.json", "dataset_fingerprint.json"):
-            shutil.copyfile(model / name, stock / name)
+            write_json(_read_json(model / name), stock / name)
         for fold, checkpoint in checkpoints.items():
             _write_fold(checkpoint, plans, model / f"fold_{fold}", stock / f"fold_{fold}")
             if network == "auxiliary":
@@ -170,6 +183,10 @@ def _read(file: Path, network: Network) -> dict[str, Any]:
     from nnunet_paseg.trainers.checkpoints.resume import read_checkpoint
 
     checkpoint = read_checkpoint(str(file))
+    if missing := [key for key in NEEDED_KEYS if key not in checkpoint]:
+        raise PasegError(
+            f"{file} has no {', '.join(missing)}: it is not a complete checkpoint of nnU-Net, train the fold again."
+        )
     stock = {**{key: checkpoint[key] for key in NEEDED_KEYS}, "trainer_name": STOCK_TRAINER}
     if network == "auxiliary":
         if "auxiliary_weights" not in checkpoint.get("paseg", {}):
@@ -184,8 +201,7 @@ def _plans_of(weights: Sequence[Mapping[str, Any]], model: Path, configuration: 
     """Return the model's plans with the architecture of these weights, which all folds must share."""
     from nnunet_paseg.trainers.architectures import auxiliary_plans, weight_shapes
 
-    plans: dict[str, Any] = json.loads((model / "plans.json").read_text(encoding="utf-8"))
-    dataset = json.loads((model / "dataset.json").read_text(encoding="utf-8"))
+    plans, dataset = _read_json(model / "plans.json"), _read_json(model / "dataset.json")
     found = [{name: tuple(tensor.shape) for name, tensor in fold.items()} for fold in weights]
     if all(shapes == weight_shapes(plans, configuration, dataset) for shapes in found):
         return plans
@@ -195,6 +211,21 @@ def _plans_of(weights: Sequence[Mapping[str, Any]], model: Path, configuration: 
     raise PasegError(
         f"{model} contains a network of a different architecture than its plans: a stock nnU-Net cannot run it."
     )
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    """Read a JSON object that nnU-Net wrote."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise PasegError(f"{file} is missing: copy it from the machine on which the model was trained.") from error
+    except (ValueError, RecursionError) as error:
+        raise PasegError(
+            f"{file} is damaged ({error}): copy it from the machine on which the model was trained."
+        ) from error
+    if not isinstance(content, dict):
+        raise PasegError(f"{file} is not a JSON object: copy it from the machine on which the model was trained.")
+    return content
 
 
 def _write_fold(checkpoint: dict[str, Any], plans: dict[str, Any], source: Path, target: Path) -> None:

@@ -210,3 +210,30 @@ def test_results_folder_must_be_known(monkeypatch, capsys):
     monkeypatch.delenv("nnUNet_results", raising=False)
     assert main(["export", "-d", "1", "-o", "x.zip"]) == 2
     assert "No results folder: set the environment variable nnUNet_results" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["plans.json", "dataset.json", "dataset_fingerprint.json"])
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "is missing: copy it from"), ("{", "is damaged"), ("[]", "is not a JSON object")]
+)
+def test_files_of_the_model_that_are_missing_or_damaged(model, tmp_path, capsys, name, content, message):
+    (model / name).unlink()
+    if content is not None:
+        (model / name).write_text(content, encoding="utf-8")
+    assert main(["export", "-d", "1", "-f", "0", "-o", str(tmp_path / "x.zip")]) == 2
+    assert f"{model / name} {message}" in capsys.readouterr().err
+    assert not (tmp_path / "x.zip").exists()
+
+
+def test_what_is_no_fold_or_no_checkpoint_is_named(model, tmp_path, capsys):
+    assert main(["export", "-d", "1", "-f", "first", "-o", str(tmp_path / "x.zip")]) == 2
+    assert "'first' is not a fold: pass numbers, or all." in capsys.readouterr().err
+    torch.save({"network_weights": {}}, model / "fold_0" / "checkpoint_final.pth")
+    assert main(["export", "-d", "1", "-f", "0", "-o", str(tmp_path / "x.zip")]) == 2
+    assert "checkpoint_final.pth has no init_args, inference_allowed_mirroring_axes" in capsys.readouterr().err
+
+
+def test_a_tilde_in_the_results_folder_is_refused(monkeypatch, capsys):
+    monkeypatch.setenv("nnUNet_results", "~/results")
+    assert main(["export", "-d", "1", "-o", "x.zip"]) == 2
+    assert "nnUNet_results is '~/results', and nnU-Net does not expand '~'" in capsys.readouterr().err
