@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from nnunet_paseg.cli import main
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.nnunet_folders import nnunet_folder
 
@@ -26,3 +27,14 @@ def test_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     assert nnunet_folder("nnUNet_raw") is None
     monkeypatch.delenv("nnUNet_raw")
     assert nnunet_folder("nnUNet_raw") is None
+
+
+def test_conversion_commands_read_the_variable_by_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("nnUNet_raw", "~/data")
+    for name in ("images", "points"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / {"images": "a.nii.gz", "points": "a.csv"}[name]).touch()
+    assert main(["convert", "folder", str(tmp_path / "images"), str(tmp_path / "points"), "101"]) == 2
+    assert "nnUNet_raw is '~/data', and nnU-Net does not expand '~'" in capsys.readouterr().err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,6 +12,8 @@ from nnunet_paseg.conversion.convert import convert, convert_part
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import IMAGES, group_images, label_maps
+from nnunet_paseg.io.console import replace_unprintable
+from nnunet_paseg.io.nnunet_folders import nnunet_folder
 from nnunet_paseg.seeds.rules import SeedParameters
 
 
@@ -116,13 +117,13 @@ def raw_folder(arguments: argparse.Namespace) -> Path:
     """Return the folder of raw datasets: ``--raw`` or nnU-Net's environment variable.
 
     Raises:
-        PasegError: Neither is set.
+        PasegError: Neither is set, or the variable starts with "~".
     """
     if arguments.raw:
         return Path(arguments.raw)
-    if "nnUNet_raw" not in os.environ:
+    if (folder := nnunet_folder("nnUNet_raw")) is None:
         raise PasegError("No folder of raw datasets: set the environment variable nnUNet_raw, or pass --raw FOLDER.")
-    return Path(os.environ["nnUNet_raw"])
+    return folder
 
 
 def write_clicked(cases: Sequence[Case], arguments: argparse.Namespace, *, class_names: Sequence[str]) -> None:
@@ -169,6 +170,7 @@ def run(
     main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser, argv: Sequence[str] | None = None
 ) -> int:
     """Parse and run a script, print a PasegError as one line, and return the exit status."""
+    replace_unprintable()
     arguments = parser.parse_args(argv)
     try:
         main(arguments)
