@@ -44,10 +44,11 @@ def check_folder(
         One report per case, ordered by case.
 
     Raises:
-        PasegError: A folder is missing or empty.
+        PasegError: A folder is missing or empty, or a class has no name of its own.
     """
     from nnunet_paseg.checking.case import check_case
 
+    _check_class_names(class_names)
     cases = find_case_files(images, points)
     if channels is None:
         counts = [len(case.images) for case in cases if case.images]
@@ -94,6 +95,18 @@ def draw_sheet(reports: Sequence[CaseReport], class_names: Sequence[str], sheet:
             f"{sheet}: cannot be drawn ({type(error).__name__}: {error}); check without --sheet"
         ) from error
     return failures
+
+
+def _check_class_names(class_names: Sequence[str]) -> None:
+    """Raise PasegError if the conversion would reject the classes."""
+    if not all(name.strip() for name in class_names):
+        raise PasegError(f"A class has no name, in {list(class_names)}: give every class a name.")
+    repeated = {name for name in class_names if list(class_names).count(name) > 1}
+    if wrong := sorted({*repeated, *({"background", "ignore"} & set(class_names))}):
+        raise PasegError(
+            f"The classes {list(class_names)} need different names: {', '.join(wrong)} occurs twice, or is one of "
+            "nnU-Net's own labels (background, ignore)."
+        )
 
 
 def _mark_duplicates(reports: Sequence[CaseReport]) -> None:

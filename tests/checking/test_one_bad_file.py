@@ -119,6 +119,19 @@ def test_every_case_without_a_target_is_named_and_long_lists_are_cut(folder):
     assert len(format_reports(many[:1]).splitlines()) < 20
 
 
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (["tumor", " "], "A class has no name"),
+        (["a", "a"], "a occurs twice"),
+        (["ignore"], "ignore occurs twice, or is"),
+    ],
+)
+def test_class_names_that_the_conversion_rejects(folder, capsys, classes, message):
+    assert main(["check", str(folder), str(folder), "--classes", *classes]) == 2
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_names_that_the_console_cannot_print(folder, encoding):
     for file in folder.glob("b.*"):
