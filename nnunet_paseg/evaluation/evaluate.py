@@ -167,9 +167,14 @@ def find_classes(
         declared = dict(json.loads(found[0].read_text(encoding="utf-8"))["labels"])
         ignore = declared.pop("ignore", None)
         values = {name: _values(value) for name, value in declared.items() if name != "background"}
+        if not all(name.strip() and of_class for name, of_class in values.items()):
+            raise ValueError("a class has no name, or no label value")
         return Classes(values, None if ignore is None else int(ignore), found[0])
     except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise PasegError(f'{found[0]}: not a dataset.json with nnU-Net\'s "labels" ({error!r})') from error
+        raise PasegError(
+            f'{found[0]}: not a dataset.json with nnU-Net\'s "labels" ({error!r}): expected a value per class name, '
+            'such as {"background": 0, "tumor": 1}'
+        ) from error
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -1,6 +1,8 @@
 """A score says what was compared: absent classes, labels that are not scored, files that cannot be read."""
 
+import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from nnunet_paseg.cli import main
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.evaluation.evaluate import evaluate_folder, score_folder
+from nnunet_paseg.evaluation.evaluate import evaluate_folder, find_classes, score_folder
 from nnunet_paseg.evaluation.table import mean_scores
 from tests.evaluation.test_evaluate import boxes, write
 
@@ -153,3 +155,25 @@ def test_several_values_per_voxel_are_no_label_map(tmp_path: Path) -> None:
     sitk.WriteImage(sitk.Compose(image, image), str(predictions / "case0.nrrd"))
     with pytest.raises(PasegError, match=r"case0\.nrrd"):
         evaluate_folder(predictions, references, labels={"lesion": 1})
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(0, 3) | st.text(max_size=3),
+        lambda v: st.lists(v, max_size=3) | st.dictionaries(st.sampled_from(["labels", "background", "a", ""]), v),
+        max_leaves=6,
+    )
+)
+def test_a_dataset_json_of_any_shape_is_read_or_named(content: Any) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "dataset.json"
+        file.write_text(json.dumps({"labels": content}), encoding="utf-8")
+        values: Mapping[str, tuple[int, ...]] = {}
+        message = str(file)
+        try:
+            values = find_classes(Path(name), Path(name), dataset_json=file).values
+        except PasegError as error:
+            message = str(error)
+    assert str(file) in message
+    assert all(key.strip() and of_class for key, of_class in values.items())
