@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from nnunet_paseg.plotting.figures import add_axes, new_figure, save_figure
+from nnunet_paseg.plotting.names import shortened
 from nnunet_paseg.plotting.style import class_colour, grey_window, marker_style
 from nnunet_paseg.points.grid import FloatArray, Grid
 from nnunet_paseg.points.instance import Instance, place_on_grid
@@ -24,6 +25,8 @@ PANEL_INCHES = 1.6
 BLOCKS, ROWS = 2, 12
 MAX_POINTS = 3
 """Largest number of foreground points of one target that have slices of their own."""
+MAX_TITLE = 80
+"""Characters of the title above three views."""
 MARKER_SCALE = 0.85
 MIN_SHOWN_MM = 40.0
 PLANES = (("axial", 0, 1, 2), ("coronal", 1, 0, 2), ("sagittal", 2, 0, 1))
@@ -144,7 +147,7 @@ def _draw(blocks: Sequence[Block]) -> Figure:
     figure = new_figure(width, height, dpi=110)
     for index, block in enumerate(blocks):
         left, top = index % columns * block_width + 0.1, index // columns * block_height
-        figure.text(left / width, 1 - (top + 0.17) / height, block.title, fontsize=8)
+        figure.text(left / width, 1 - (top + 0.17) / height, shortened(block.title, MAX_TITLE), fontsize=8)
         for number, view in enumerate(block.views):
             axes = add_axes(figure, left + number * (PANEL_INCHES + gap), top + head, PANEL_INCHES, PANEL_INCHES)
             _draw_view(axes, view, block.label)

@@ -10,12 +10,15 @@ from matplotlib.patches import Patch
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.plotting.figures import add_axes, add_legend, new_figure, save_figure
+from nnunet_paseg.plotting.names import shortened
 from nnunet_paseg.plotting.panels import FigureRow, Panel, View
 from nnunet_paseg.plotting.style import IGNORE_RGBA, REFERENCE_COLOUR, class_colour, marker_style
 
 PANEL_INCHES = 2.3
 MAX_ASPECT = 2.0
 """Height of a row in panel widths beyond which its panels become narrower instead: a long scan stays on the screen."""
+MAX_NAME = 30
+"""Characters of a row's name."""
 HEAD, FOOT, LEFT, GAP = 0.35, 0.4, 0.3, 0.06
 
 
@@ -80,7 +83,7 @@ def panel_table(
             if index == 0:
                 axes.set_title(title, fontsize=11, pad=5)
             if column == 0:
-                axes.set_ylabel(view.row.name, fontsize=10, labelpad=4)
+                axes.set_ylabel(shortened(view.row.name, MAX_NAME), fontsize=10, labelpad=4)
         top += height + GAP
     return figure
 

@@ -1,6 +1,8 @@
 """Figures without a window: canvas, axes in inches, legend, and file."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,16 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output
+from nnunet_paseg.plotting.names import shortened, visible
 
 SUFFIXES = tuple(f".{name}" for name in FigureCanvasAgg.get_supported_filetypes())
 """Suffixes of the files that `save_figure` can write."""
+MAX_LEGEND = 40
+"""Characters of a name in a legend; longer names are shortened."""
 
 
 def new_figure(width: float, height: float, *, dpi: int = 100, layout: str | None = None) -> Figure:
@@ -50,9 +56,13 @@ def add_legend(figure: Figure, handles: Sequence[tuple[str, Artist]], **style: A
         handles: Names with their artists; no legend if there is none.
         style: Further arguments of `Figure.legend`.
     """
-    if handles:
-        names, artists = zip(*handles, strict=True)
-        figure.legend(handles=artists, labels=names, frameon=False, **style)
+    if not handles:
+        return
+    names, artists = zip(*handles, strict=True)
+    # Matplotlib leaves out names that begin with an underscore: the real ones come after its choice.
+    legend = figure.legend(handles=artists, labels=["-"] * len(artists), frameon=False, **style)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_text(shortened(name, MAX_LEGEND))
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -62,7 +72,7 @@ def save_figure(figure: Figure, path: Path) -> None:
         PasegError: The file cannot be written, or matplotlib does not know its suffix.
     """
     try:
-        with atomic_output(path) as temporary:
+        with atomic_output(path) as temporary, _literal_text(figure):
             figure.savefig(temporary)
     except (OSError, ValueError) as error:
         raise PasegError(f"{path}: cannot be written ({error})") from error
@@ -71,5 +81,18 @@ def save_figure(figure: Figure, path: Path) -> None:
 def to_png(figure: Figure) -> bytes:
     """Return the content of a PNG file of the figure."""
     buffer = BytesIO()
-    figure.savefig(buffer, format="png")
+    with _literal_text(figure):
+        figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+@contextmanager
+def _literal_text(figure: Figure) -> Iterator[None]:
+    """Draw names of cases and classes as they are, not as TeX, and without a warning if the font lacks a character."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        text.set_usetex(False)
+        text.set_text(visible(text.get_text()))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield

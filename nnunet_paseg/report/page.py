@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from nnunet_paseg.evaluation.metrics import PRESETS
+from nnunet_paseg.plotting.names import visible
 from nnunet_paseg.plotting.style import IGNORE_RGBA, REFERENCE_COLOUR, class_colour
 from nnunet_paseg.report.cases import ReportCase
 from nnunet_paseg.report.scores import Spread, spreads
@@ -78,6 +80,7 @@ def render(page: Page) -> str:
         loader=PackageLoader("nnunet_paseg.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -92,12 +95,17 @@ def render(page: Page) -> str:
     )
 
 
+def _finalize(value: object) -> object:
+    """Make every character of a name visible; Markup is finished HTML."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _number(value: float, digits: int = 2) -> str:
     return UNDEFINED if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _anchor(case: str) -> str:
-    return f"case-{quote(case)}"
+    return f"case-{quote(case, errors='surrogateescape')}"
 
 
 def _data_address(png: bytes) -> str:
