@@ -28,7 +28,8 @@ MAX_POINTS = 3
 MAX_TITLE = 80
 """Characters of the title above three views."""
 MARKER_SCALE = 0.85
-MIN_SHOWN_MM = 40.0
+SHOWN, MIN_VOXELS = 2.0, 32
+"""Width of a view in longest sides of the target's box, and its minimum in voxels of the finest axis."""
 PLANES = (("axial", 0, 1, 2), ("coronal", 1, 0, 2), ("sagittal", 2, 0, 1))
 """Name of a plane, the axis (z, y, x) across it, and the axes of its rows and columns."""
 
@@ -101,7 +102,8 @@ def _cut(
 ) -> View:
     axes, spacing = [row, column], np.array(grid.spacing_mm)
     size_mm = (box[:, 1] - box[:, 0]) * spacing
-    shown = np.maximum(2 * size_mm.max(), MIN_SHOWN_MM) / spacing
+    # Rounded, so that the unit of the spacing does not move an edge by a voxel.
+    shown = np.round(max(SHOWN * size_mm.max(), MIN_VOXELS * spacing.min()) / spacing, 6)
     middle = box.mean(axis=1)
     low = np.clip(np.floor(middle - shown / 2), 0, None).astype(int)
     high = np.clip(np.ceil(middle + shown / 2), None, grid.shape).astype(int)

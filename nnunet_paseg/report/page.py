@@ -20,6 +20,8 @@ from nnunet_paseg.report.scores import Spread, spreads
 from nnunet_paseg.report.training import Training
 
 UNDEFINED = "–"
+SMALLEST_FIXED = 1e-4
+"""Numbers below are written with an exponent."""
 SCORES = (("dice", "Dice", 3), ("assd_mm", "ASSD mm", 2), ("hd95_mm", "HD95 mm", 2))
 """Field of a row, its title and its digits."""
 
@@ -101,7 +103,14 @@ def _finalize(value: object) -> object:
 
 
 def _number(value: float, digits: int = 2) -> str:
-    return UNDEFINED if math.isnan(value) else f"{value:.{digits}f}"
+    """Format a number; small ones keep two significant digits, since voxels of a micrometre are volumes too."""
+    if math.isnan(value):
+        return UNDEFINED
+    if 0 < abs(value) < SMALLEST_FIXED:
+        return f"{value:.1e}"
+    if 0 < abs(value) < 1:
+        digits = max(digits, 1 - math.floor(math.log10(abs(value))))
+    return f"{value:.{digits}f}"
 
 
 def _anchor(case: str) -> str:

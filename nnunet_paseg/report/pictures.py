@@ -19,8 +19,8 @@ from nnunet_paseg.points.instance import Instance
 
 PLANES = (("axial", (0, 1, 2)), ("coronal", (1, 0, 2)), ("sagittal", (2, 0, 1)))
 """Name of a plane, and the image's axes (z, y, x) in the order across it, its rows, its columns."""
-MARGIN_MM = 20.0
-"""Shown around everything that is labelled."""
+MARGIN, MIN_VOXELS = 0.25, 10
+"""Margin around everything labelled, in lengths of its longest side, and its minimum in voxels of the finest axis."""
 
 Labels = npt.NDArray[np.integer]
 
@@ -52,7 +52,7 @@ def case_picture(case: CaseVolumes, labels: Mapping[str, int]) -> bytes:
     """Draw a case.
 
     The slices are those with the largest area of the reference, or of the prediction if there is no reference. They
-    show the patient upright, whatever the orientation of the scan, and everything labelled with 20 mm around it.
+    show the patient upright, whatever the orientation of the scan, and everything labelled with a margin.
 
     Args:
         case: Image and label maps.
@@ -135,9 +135,13 @@ def _window(grid: Grid, maps: Sequence[Labels], points: MarkedPoints | None) -> 
         corners += [np.array([[side.start, side.stop - 1] for side in box]).T for box in boxes]
     if not corners:
         return tuple(slice(0, size) for size in grid.shape)
-    occupied, margin = np.concatenate(corners), np.ceil(MARGIN_MM / np.array(grid.spacing_mm))
-    low = np.clip(np.floor(occupied.min(axis=0)) - margin, 0, None).astype(int)
-    high = np.clip(np.ceil(occupied.max(axis=0)) + margin + 1, None, grid.shape).astype(int)
+    occupied, spacing_mm = np.concatenate(corners), np.array(grid.spacing_mm)
+    first, last = np.floor(occupied.min(axis=0)), np.ceil(occupied.max(axis=0))
+    longest_mm = ((last - first + 1) * spacing_mm).max()
+    # Rounded, so that the unit of the spacing does not move an edge by a voxel.
+    margin = np.ceil(np.round(max(MARGIN * longest_mm, MIN_VOXELS * spacing_mm.min()) / spacing_mm, 6))
+    low = np.clip(first - margin, 0, np.array(grid.shape) - 1).astype(int)
+    high = np.clip(last + margin + 1, low + 1, grid.shape).astype(int)
     return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
 
 
