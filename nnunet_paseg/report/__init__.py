@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation.metrics import PRESETS
 from nnunet_paseg.io.files import atomic_output, check_output
+from nnunet_paseg.plotting.names import visible
 from nnunet_paseg.report.sources import Sources, single_labels
 
 TRAINING_PICTURES = 4
@@ -56,7 +58,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _run(arguments: argparse.Namespace) -> int:
     names = ("predictions", "images", "references", "dataset", "models", "dataset_json", "labels")
-    write_report(
+    failures = write_report(
         Sources(**{name: getattr(arguments, name) for name in names}),
         arguments.output,
         overwrite=arguments.overwrite,
@@ -66,7 +68,15 @@ def _run(arguments: argparse.Namespace) -> int:
         num_processes=arguments.num_processes,
         progress=True,
     )
+    for where, what in failures:
+        print(visible(f"{where}: {what}"), file=sys.stderr)
     print(arguments.output)
+    if failures:
+        number = len({where for where, _ in failures})
+        raise PasegError(
+            f"{number} of the cases and models cannot be used: repair their files; {arguments.output} shows the rest, "
+            "and no mean"
+        )
     return 0
 
 
@@ -80,7 +90,7 @@ def write_report(
     missing_as_empty: bool = False,
     num_processes: int = 1,
     progress: bool = False,
-) -> None:
+) -> list[tuple[str, str]]:
     """Write the page atomically.
 
     Args:
@@ -93,6 +103,9 @@ def write_report(
         num_processes: Number of processes that share the scoring.
         progress: Whether to show progress bars on stderr.
 
+    Returns:
+        Cases and models with a file that cannot be used, and the message; the page lists them and shows no mean.
+
     Raises:
         PasegError: The page exists, or one of the sources cannot be used.
     """
@@ -103,14 +116,14 @@ def write_report(
 
     from nnunet_paseg.report.annotation import RawDataset
     from nnunet_paseg.report.cases import find_cases
-    from nnunet_paseg.report.drawing import draw_case, draw_training_case
+    from nnunet_paseg.report.drawing import draw_case, draw_each, draw_training_case
     from nnunet_paseg.report.page import Page, render
     from nnunet_paseg.report.training import read_trainings
 
     dataset = None if sources.dataset is None else RawDataset.open(sources.dataset)
     trainings = [training for model in sources.models for training in read_trainings(model)]
     classes = sources.classes()
-    cases = find_cases(
+    found = find_cases(
         sources.predictions,
         sources.images,
         sources.references,
@@ -121,22 +134,28 @@ def write_report(
         progress=progress,
     )
     labels = single_labels(classes)
-    bar = tqdm(cases[: max(0, pictures)], desc="pictures", unit="case", disable=not progress)
-    drawn = {case.identifier: draw_case(case, dataset, labels) for case in bar}
+    shown = {case.identifier: case for case in found.cases[: max(0, pictures)] if case.image is not None}
+    bar = tqdm(shown, desc="pictures", unit="case", disable=not progress)
+    drawn = draw_each(bar, lambda case: draw_case(shown[case], dataset, labels))
     marked = dataset.fewest_seeds(TRAINING_PICTURES) if dataset else []
-    warnings = [(case.identifier, warning) for case in cases for warning in case.warnings()]
-    warnings += dataset.warnings() if dataset else []
+    drawn_training = draw_each(marked, lambda case: draw_training_case(case, dataset) if dataset else b"")
+    failures = [*found.failures, *drawn.failures, *drawn_training.failures]
+    failures += [(training.title, training.failure) for training in trainings if training.failure]
+    warnings = [(case.identifier, warning) for case in found.cases for warning in case.warnings()]
+    warnings += [*drawn.warnings, *drawn_training.warnings, *(dataset.warnings() if dataset else [])]
     warnings += [(training.title, warning) for training in trainings for warning in training.warnings]
     page = Page(
         title=f"{(sources.dataset or sources.predictions).resolve().name}: report",
-        facts=[("cases", str(len(cases))), *sources.facts()],
+        facts=[("cases", str(len(found.cases))), *sources.facts()],
         labels=labels,
-        cases=cases,
-        pictures=drawn,
+        cases=found.cases,
+        pictures=drawn.pictures,
         preset=None if sources.references is None else preset,
         annotation=dataset.summary() if dataset else "",
-        training_pictures={case: draw_training_case(case, dataset) for case in marked if dataset},
+        training_pictures=drawn_training.pictures,
         trainings=trainings,
+        failures=list(dict.fromkeys(failures)),
+        notes=found.notes,
         warnings=warnings,
     )
     try:
@@ -144,3 +163,4 @@ def write_report(
             temporary.write_text(render(page), encoding="utf-8")
     except OSError as error:
         raise PasegError(f"{output}: cannot be written ({error})") from error
+    return list(page.failures)

@@ -43,12 +43,18 @@ class RawDataset:
         if not description.is_file():
             raise PasegError(f"{folder}: no dataset.json; pass a raw dataset, such as nnUNet_raw/Dataset101_Tumor.")
         content = _read_json(description, "labels")
-        labels = dict(content["labels"])
+        # The parts of a region have no names; points have single labels.
+        labels = {name: label for name, label in content["labels"].items() if isinstance(label, int)}
         ignore = labels.pop("ignore", None)
         labels.pop("background", None)
+        external = content.get("dataset", {})
+        if not all(_get(images, "images", list) for images in _values(external)):
+            raise _invalid(description, '"dataset" does not list the images of its cases')
         record = folder / "paseg.json"
         records = _read_json(record, "cases")["cases"] if record.is_file() else {}
-        return cls(folder, labels, ignore, records, content.get("dataset", {}))
+        if not all(_is_record(one) for one in _values(records)):
+            raise _invalid(record, '"cases" is not a record of a conversion')
+        return cls(folder, labels, ignore, records, external)
 
     def seeds(self, case: str) -> Path | None:
         """Return the training label map of a case, if available."""
@@ -64,7 +70,12 @@ class RawDataset:
         from nnunet_paseg.points.formats.csv import read_csv
 
         path = self.folder / "points" / f"{case}.csv"
-        return read_csv(path) if path.is_file() else None
+        try:
+            return read_csv(path) if path.is_file() else None
+        except PasegError:
+            raise
+        except Exception as error:  # whatever a parser raises
+            raise PasegError(f"{path} cannot be read ({type(error).__name__}: {error}): convert it again.") from error
 
     def image(self, case: str) -> Path:
         """Return the first channel of a training case.
@@ -116,6 +127,29 @@ def _read_json(path: Path, key: str) -> dict[str, Any]:
         if isinstance(content[key], dict):
             return dict(content)
         problem = f'"{key}" is not an object'
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         problem = repr(error)
-    raise PasegError(f'{path}: no JSON with "{key}" ({problem}); convert the dataset again.')
+    raise _invalid(path, f'no JSON with "{key}" ({problem})')
+
+
+def _invalid(path: Path, problem: str) -> PasegError:
+    return PasegError(f"{path}: {problem}; convert the dataset again.")
+
+
+def _values(content: Any) -> list[Any]:
+    return list(content.values()) if isinstance(content, dict) else [None]
+
+
+def _get(content: Any, key: str, kind: type) -> Any:
+    value = content.get(key) if isinstance(content, dict) else None
+    return value if isinstance(value, kind) else None
+
+
+def _is_record(record: Any) -> bool:
+    """Return whether a record of paseg.json can be used: a case with points has its targets and voxels counted."""
+    if not isinstance(record, dict):
+        return False
+    if "voxels" not in record and "instances" not in record:
+        return True
+    voxels = _get(record, "voxels", dict)
+    return voxels is not None and all(isinstance(n, int) for n in (record.get("instances"), *voxels.values()))

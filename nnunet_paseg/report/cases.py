@@ -1,22 +1,24 @@
-"""The cases of a report, worst first: their files, scores or volumes, and warnings."""
+"""The cases of a report, worst first: their files, scores or volumes, and problems."""
 
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 from tqdm import tqdm
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.evaluation.case_scores import Classes
-from nnunet_paseg.evaluation.evaluate import evaluate_folder
-from nnunet_paseg.evaluation.table import Row
+from nnunet_paseg.evaluation.case_scores import CaseScores, Classes
+from nnunet_paseg.evaluation.comparison import unscored_notes
+from nnunet_paseg.evaluation.evaluate import Evaluation, score_folder
+from nnunet_paseg.evaluation.table import Row, present_classes
 from nnunet_paseg.io.case_files import IMAGES, group_images, label_maps
-from nnunet_paseg.report.files import check_grid, read_labels
+from nnunet_paseg.io.images import read_labels
+from nnunet_paseg.report.files import check_grid
 
 
 @dataclass(frozen=True)
@@ -25,22 +27,24 @@ class ReportCase:
 
     Attributes:
         identifier: Case identifier.
-        image: File of the first channel.
-        rows: Scores per class; without a reference, all but the predicted volume are NaN.
+        rows: Scores per class. Without a reference, all but the predicted volume are NaN. The Dice of a class that is
+            in no case is NaN.
+        image: File of the first channel, or None if it cannot be used.
         prediction: Predicted label map, or None if it is missing.
         reference: Dense label map, if available.
     """
 
     identifier: str
-    image: Path
     rows: tuple[Row, ...]
+    image: Path | None = None
     prediction: Path | None = None
     reference: Path | None = None
 
     @property
     def dice(self) -> float:
         """Mean over the classes; NaN without a reference."""
-        return float(np.mean([row.dice for row in self.rows]))
+        defined = [row.dice for row in self.rows if not math.isnan(row.dice)]
+        return float(np.mean(defined)) if defined else math.nan
 
     @property
     def prediction_ml(self) -> float:
@@ -48,7 +52,7 @@ class ReportCase:
         return sum(row.prediction_ml for row in self.rows)
 
     def warnings(self) -> list[str]:
-        """Return problems of the case, one sentence each."""
+        """Return conspicuous results of the case, one sentence each."""
         if self.prediction is None:
             return ["there is no prediction, and it is scored as empty"]
         if self.reference is None:
@@ -64,6 +68,21 @@ class ReportCase:
         return found
 
 
+@dataclass(frozen=True)
+class Findings:
+    """All cases of the report.
+
+    Attributes:
+        cases: Cases with scores or volumes, worst first.
+        failures: Cases with a file that cannot be used, and the message; a case may be there twice.
+        notes: Sentences on labels that are in no file, or that are in the files and not scored.
+    """
+
+    cases: Sequence[ReportCase]
+    failures: Sequence[tuple[str, str]]
+    notes: Sequence[str]
+
+
 def find_cases(
     predictions: Path,
     images: Path,
@@ -74,34 +93,23 @@ def find_cases(
     missing_as_empty: bool = False,
     num_processes: int = 1,
     progress: bool = False,
-) -> list[ReportCase]:
-    """Return the cases with their scores, worst mean Dice first; without references, smallest volume first.
+) -> Findings:
+    """Score the cases: worst mean Dice first; without references, smallest volume first.
 
-    Arguments are those of `evaluate_folder`, and `images` is the folder of the images that were predicted.
+    Arguments are those of `score_folder`, and `images` is the folder of the images that were predicted.
 
     Raises:
-        PasegError: A folder is empty, a case has no image, its grid differs from the grid of the image, or
-            `evaluate_folder` cannot score it.
+        PasegError: A folder is empty, the folders do not match, or `score_folder` finds nothing to compare.
     """
-    predicted = label_maps(predictions)
+    predicted = _one_form(label_maps(predictions))
     if not predicted:
         raise PasegError(f"{predictions}: no label maps ({', '.join(IMAGES)}): pass the -o of nnUNetv2_predict.")
-    referred = label_maps(references) if references is not None and references.is_dir() else {}
-    found = {case: files[0] for case, files in group_images(images).items()}
-    cases = sorted({**predicted, **referred})
-    for case in cases:
-        if case not in found:
-            raise PasegError(
-                f"{images}: no image for case {case}; expected {case}_0000.nii.gz or {case}.nii.gz: pass the folder "
-                "that was predicted."
-            )
-        if case in predicted:
-            check_grid(predicted[case], found[case])
+    found = _one_form({case: files[0] for case, files in group_images(images).items()})
     if references is None:
-        bar = tqdm(cases, desc="volumes", unit="case", disable=not progress)
-        rows = [row for case in bar for row in _volumes(case, predicted[case], classes.values)]
+        referred, result = {}, _volumes(predicted, classes, progress=progress)
     else:
-        rows = evaluate_folder(
+        referred = _one_form(label_maps(references))
+        result = score_folder(
             predictions,
             references,
             labels=None if classes.source else classes.values,
@@ -111,12 +119,27 @@ def find_cases(
             num_processes=num_processes,
             progress=progress,
         )
-    by_case: dict[str, list[Row]] = {case: [] for case in cases}
-    for row in rows:
-        by_case[row.case].append(row)
-    return worst_first(
-        [ReportCase(case, found[case], tuple(by_case[case]), predicted.get(case), referred.get(case)) for case in cases]
-    )
+    failures = list(result.failures.items())
+    by_case: dict[str, list[Row]] = {}
+    for row in _without_absent(result.rows):
+        by_case.setdefault(row.case, []).append(row)
+    cases = []
+    for case, rows in by_case.items():
+        name = _normalised(case)
+        image = found.get(name)
+        try:
+            if image is None:
+                raise PasegError(
+                    f"{images}: no image for case {case}; expected {case}_0000.nii.gz or {case}.nii.gz: pass the "
+                    "folder that was predicted."
+                )
+            if name in predicted:
+                check_grid(predicted[name], image)
+        except PasegError as error:
+            failures.append((case, str(error)))
+            image = None
+        cases.append(ReportCase(case, tuple(rows), image, predicted.get(name), referred.get(name)))
+    return Findings(worst_first(cases), failures, result.notes)
 
 
 def worst_first(cases: Sequence[ReportCase]) -> list[ReportCase]:
@@ -124,13 +147,45 @@ def worst_first(cases: Sequence[ReportCase]) -> list[ReportCase]:
     return sorted(cases, key=lambda case: (_last_if_nan(case.dice), case.prediction_ml, case.identifier))
 
 
-def _volumes(case: str, prediction: Path, values: Mapping[str, Sequence[int]]) -> list[Row]:
-    image, unknown = read_labels(prediction), math.nan
-    array, voxel_ml = sitk.GetArrayViewFromImage(image), float(np.prod(image.GetSpacing())) / 1000
-    return [
-        Row(case, name, unknown, unknown, unknown, unknown, int(np.isin(array, labels).sum()) * voxel_ml)
-        for name, labels in values.items()
-    ]
+def _normalised(case: str) -> str:
+    """Return a name in the one Unicode form in which names are compared: systems store an umlaut in two ways."""
+    return unicodedata.normalize("NFC", case)
+
+
+def _one_form(files: Mapping[str, Path]) -> dict[str, Path]:
+    return {_normalised(case): path for case, path in files.items()}
+
+
+def _without_absent(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows with an undefined Dice for classes that are in no case: two empty masks compare nothing."""
+    present = present_classes(rows)
+    return [row if row.class_name in present else replace(row, dice=math.nan) for row in rows]
+
+
+def _volumes(predicted: Mapping[str, Path], classes: Classes, *, progress: bool) -> Evaluation:
+    """Measure the predictions without references; the result is that of `score_folder`."""
+    cases: dict[str, CaseScores] = {}
+    failures = {}
+    for case, path in tqdm(sorted(predicted.items()), desc="volumes", unit="case", disable=not progress):
+        try:
+            cases[case] = _measure(case, path, classes)
+        except PasegError as error:
+            failures[case] = str(error)
+        except Exception as error:  # whatever a library raises for a damaged file, it concerns this case alone
+            failures[case] = f"{path}: cannot be read ({type(error).__name__}: {error}): predict or copy it again"
+    rows = tuple(row for scores in cases.values() for row in scores.rows)
+    return Evaluation(rows, failures, tuple(unscored_notes(cases, classes)))
+
+
+def _measure(case: str, prediction: Path, classes: Classes) -> CaseScores:
+    unknown = math.nan
+    array, image = read_labels(prediction)
+    voxel_ml = float(np.prod(image.GetSpacing())) / 1000
+    rows = tuple(
+        Row(case, name, unknown, unknown, unknown, unknown, int(np.isin(array, values).sum()) * voxel_ml)
+        for name, values in classes.values.items()
+    )
+    return CaseScores(rows, {prediction: frozenset(np.unique(array).tolist()) - {0}})
 
 
 def _last_if_nan(value: float) -> float:

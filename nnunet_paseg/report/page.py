@@ -40,7 +40,9 @@ class Page:
         annotation: Sentence on the training cases, or empty.
         training_pictures: PNG file by training case: those with the fewest seeds.
         trainings: Trainings of the given models.
-        warnings: Case or folder, and its warning.
+        failures: Case or training with a file that cannot be used, and the message.
+        notes: Sentences on labels that were not compared.
+        warnings: Case or training, and its warning.
     """
 
     title: str
@@ -52,6 +54,8 @@ class Page:
     annotation: str = ""
     training_pictures: Mapping[str, bytes] = field(default_factory=dict)
     trainings: Sequence[Training] = ()
+    failures: Sequence[tuple[str, str]] = ()
+    notes: Sequence[str] = ()
     warnings: Sequence[tuple[str, str]] = ()
 
     @property
@@ -65,7 +69,9 @@ class Page:
         return str(PRESETS[self.preset]) if self.preset else ""
 
     def spreads(self) -> Iterator[tuple[Spread, str, int]]:
-        """Yield the spread of every class with the title and the digits of the score."""
+        """Yield the spread of every class with the title and the digits of the score; none if a case is missing."""
+        if self.failures:
+            return
         rows = [row for case in self.cases for row in case.rows]
         for score, title, digits in SCORES if self.scored else (("prediction_ml", "volume", 2),):
             for spread in spreads(rows, score):
@@ -90,6 +96,7 @@ def render(page: Page) -> str:
         "anchor": _anchor,
         "data_address": _data_address,
         "number": _number,
+        "percent": _percent,
         "png_size": _png_size,
     }
     return environment.get_template("page.html").render(
@@ -103,14 +110,18 @@ def _finalize(value: object) -> object:
 
 
 def _number(value: float, digits: int = 2) -> str:
-    """Format a number; small ones keep two significant digits, since voxels of a micrometre are volumes too."""
+    """Format a number with at least two significant digits if fewer would change it by more than 5 %."""
     if math.isnan(value):
         return UNDEFINED
     if 0 < abs(value) < SMALLEST_FIXED:
-        return f"{value:.1e}"
-    if 0 < abs(value) < 1:
+        return f"{value:.1e}"  # volumes of voxels of a micrometre
+    if abs(round(value, digits) - value) > 0.05 * abs(value):
         digits = max(digits, 1 - math.floor(math.log10(abs(value))))
     return f"{value:.{digits}f}"
+
+
+def _percent(part: float) -> str:
+    return "0%" if math.isnan(part) else f"{part:.1%}"
 
 
 def _anchor(case: str) -> str:

@@ -62,7 +62,7 @@ def case_picture(case: CaseVolumes, labels: Mapping[str, int]) -> bytes:
         Content of a PNG file, without a legend.
     """
     grid = Grid.from_image(_upright(case.image))
-    image = np.nan_to_num(_array(case.image).astype(np.float32))
+    image = _array(case.image).astype(np.float32)
     given = {"seeds": case.seeds, "prediction": case.prediction, "reference": case.reference}
     maps = {name: _array(one) for name, one in given.items() if one is not None}
     points = _mark(case.instances or (), grid, labels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,22 +32,24 @@ class Training:
         summary: Number of epochs, and whether the training is finished.
         pictures: Captions and PNG files.
         warnings: Sentences on problems of the training.
+        failure: Message on a file that cannot be used, or empty.
     """
 
     title: str
     summary: str
     pictures: Sequence[tuple[str, bytes]]
-    warnings: Sequence[str] = field(default_factory=tuple)
+    warnings: Sequence[str] = ()
+    failure: str = ""
 
 
 def read_trainings(model: Path) -> list[Training]:
     """Return the trainings of a model folder (``Trainer__Plans__configuration``), or of one of its folds.
 
     Raises:
-        PasegError: The folder contains no training, or a checkpoint cannot be read.
+        PasegError: The folder contains no training.
     """
     folds = [model] if model.name.startswith("fold_") else sorted(model.glob("fold_*"))
-    found = [training for fold in folds if (training := _read(fold)) is not None]
+    found = [training for fold in folds if (training := _read_or_explain(fold)) is not None]
     if not found:
         raise PasegError(
             f"{model}: no training found (fold_0/{CHECKPOINTS[0]}, ... or {', '.join(PICTURES)}): pass a model such as "
@@ -56,15 +58,25 @@ def read_trainings(model: Path) -> list[Training]:
     return found
 
 
-def _read(fold: Path) -> Training | None:
+def _read_or_explain(fold: Path) -> Training | None:
+    title = f"{fold.resolve().parent.name}, {fold.resolve().name}"
+    try:
+        return _read(fold, title)
+    except PasegError as error:
+        message = str(error)
+    except Exception as error:  # whatever torch or matplotlib raises for a damaged file, it concerns this fold alone
+        message = f"{fold} cannot be read ({type(error).__name__}: {error}): copy it again, or omit it from -m."
+    return Training(title, "This training cannot be shown.", (), failure=message)
+
+
+def _read(fold: Path, title: str) -> Training | None:
     files = [fold / name for name in CHECKPOINTS if (fold / name).is_file()]
     drawn = [(f"{name}: {what}", fold / name) for name, what in PICTURES.items() if (fold / name).is_file()]
-    title = f"{fold.resolve().parent.name}, {fold.resolve().name}"
     patches = [(PATCHES, fold / PATCHES)] if (fold / PATCHES).is_file() else []
     if not files:
         if not drawn:
             return None
-        pictures = [(caption, path.read_bytes()) for caption, path in (*drawn, *patches)]
+        pictures = [(caption, _read_png(path)) for caption, path in (*drawn, *patches)]
         return Training(title, "There is no checkpoint; the figures are those of the training.", pictures)
     from nnunet_paseg.trainers.checkpoints.resume import read_checkpoint  # loads nnU-Net
 
@@ -72,8 +84,20 @@ def _read(fold: Path) -> Training | None:
     epochs = len(history.get("train_losses", ()))
     finished = files[0].name == CHECKPOINTS[0]
     summary = f"{epochs} epochs, {'finished' if finished else f'not finished (from {files[0].name})'}."
-    pictures = [*_draw(history), *((caption, path.read_bytes()) for caption, path in patches)]
+    pictures = [*_draw(history), *((caption, _read_png(path)) for caption, path in patches)]
     return Training(title, summary, pictures, _warnings(history, finished))
+
+
+def _read_png(path: Path) -> bytes:
+    """Read a PNG file.
+
+    Raises:
+        PasegError: The file is truncated or no PNG file.
+    """
+    content = path.read_bytes()
+    if not content.startswith(b"\x89PNG\r\n\x1a\n") or not content.endswith(b"IEND\xaeB`\x82"):
+        raise PasegError(f"{path} is truncated or no PNG file: remove it.")
+    return content
 
 
 def _warnings(history: Mapping[str, Sequence[Any]], finished: bool) -> list[str]:
