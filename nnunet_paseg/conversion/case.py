@@ -5,8 +5,10 @@ At most one image, one mask and one label map are in memory. The distance transf
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from nnunet_paseg.conversion.images import image_name, place_image, read_mask, write_labels
+from nnunet_paseg.conversion.images import OutputError, image_name, place_image, read_mask, write_labels
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.conversion.record import input_state, record_file, sha256, statistics
 from nnunet_paseg.conversion.sources import as_source
@@ -31,6 +33,12 @@ from nnunet_paseg.seeds.expand import expand_points
 
 Labels = npt.NDArray[np.uint8]
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors of the operating system that concern the output, whichever case it is."""
+
+MAX_REASON = 200
+"""Longest text of an unexpected exception that a message quotes."""
+
 CLICK_MARGIN = 8
 """Margin in voxels around all targets in which points are simulated: more than their largest distance from a target."""
 
@@ -45,16 +53,36 @@ def convert_case(case: Case, plan: DatasetPlan, folder: Path) -> None:
 
     Raises:
         PasegError: The case cannot be converted. The message names the case.
+        OutputError: The folder cannot be written.
     """
     try:
         state = input_state(case)
         record = {"made_of": state, **_convert(case, plan, folder)}
+        # Written last, because a case without its record is converted again.
+        write_json(record, record_file(folder, case))
+    except OutputError:
+        raise
     except PasegError as error:
         raise PasegError(f"Case {case.identifier}: {error}") from error
     except OSError as error:
-        raise PasegError(f"Case {case.identifier}: {error.filename}: {error.strerror}.") from error
-    # Written last, because a case without its record is converted again.
-    write_json(record, record_file(folder, case))
+        raise _os_error(error, case, folder) from error
+    except Exception as error:  # whatever a library raises for a damaged file, it concerns this case alone
+        reason = " ".join(str(error).split())[:MAX_REASON]
+        raise PasegError(
+            f"Case {case.identifier}: cannot be converted ({type(error).__name__}: {reason}): check its files."
+        ) from error
+
+
+def _os_error(error: OSError, case: Case, folder: Path) -> PasegError:
+    """Return the error of the output, or of a file of the case."""
+    files = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    if error.errno in FULL or any(folder in file.parents for file in files):
+        return OutputError(
+            f"{files[0] if files else folder}: {error.strerror}: make room or choose a different --raw, and run "
+            "the same command again."
+        )
+    where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return PasegError(f"Case {case.identifier}: {where}: copy or export the file again.")
 
 
 def _convert(case: Case, plan: DatasetPlan, folder: Path) -> dict[str, Any]:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
-from nnunet_paseg.conversion.case import convert_case
 from nnunet_paseg.conversion.describe import TOOL, describe
-from nnunet_paseg.conversion.plan import Case, DatasetPlan, check_cases
+from nnunet_paseg.conversion.images import OutputError
+from nnunet_paseg.conversion.plan import Case, DatasetPlan, check_cases, raise_problems
 from nnunet_paseg.conversion.record import is_converted
 from nnunet_paseg.conversion.staging import Staging, clean_up, move_to
+from nnunet_paseg.conversion.workers import convert_cases
 from nnunet_paseg.errors import PasegError
 
 
@@ -27,7 +26,8 @@ def convert(
     """Write an nnU-Net raw dataset whose training labels come from points.
 
     All files are written to a hidden folder next to the dataset, which gets the dataset's name when it is complete.
-    An interrupted conversion that is started again keeps its finished cases, unless their files have changed.
+    An interrupted conversion that is started again keeps its finished cases, unless their files have changed. A case
+    that cannot be converted does not stop the others.
 
     Args:
         cases: Training and test cases.
@@ -40,20 +40,21 @@ def convert(
         Folder of the dataset.
 
     Raises:
-        PasegError: The dataset exists, or a case cannot be converted. Existing datasets stay unchanged.
+        PasegError: The dataset exists, or cases cannot be converted. Existing datasets stay unchanged.
     """
     target = _free_target(plan, raw_folder, overwrite)
     check_cases(cases, plan)
     staging = Staging(raw_folder, plan.name, _conversion_hash(cases, plan))
-    staging.remove_others()
-    folder = staging.claim_stopped()
-    if folder is None:
-        staging.open()
-        _convert_cases(cases, plan, staging.folder, num_processes)
-        folder = staging.claim()
-    if folder is None:
-        raise PasegError(f"A different process is converting to {target}: wait until it has finished.")
-    _complete(folder, cases, plan, target)
+    with _output(raw_folder):
+        staging.remove_others()
+        folder = staging.claim_stopped()
+        if folder is None:
+            staging.open()
+            _convert_cases(cases, plan, staging.folder, num_processes)
+            folder = staging.claim()
+        if folder is None:
+            raise PasegError(f"A different process is converting to {target}: wait until it has finished.")
+        _complete(folder, cases, plan, target)
     return target
 
 
@@ -90,16 +91,17 @@ def convert_part(
     target = _free_target(plan, raw_folder, overwrite)
     check_cases(cases, plan)
     staging = Staging(raw_folder, plan.name, _conversion_hash(cases, plan))
-    if staging.claimed():
-        return None
-    staging.open()
-    _convert_cases(cases[part_id::num_parts], plan, staging.folder, num_processes)
-    if not all(is_converted(staging.folder, case) for case in cases):
-        return None
-    folder = staging.claim()
-    if folder is None:
-        return None
-    _complete(folder, cases, plan, target)
+    with _output(raw_folder):
+        if staging.claimed():
+            return None
+        staging.open()
+        _convert_cases(cases[part_id::num_parts], plan, staging.folder, num_processes)
+        if not all(is_converted(staging.folder, case) for case in cases):
+            return None
+        folder = staging.claim()
+        if folder is None:
+            return None
+        _complete(folder, cases, plan, target)
     return target
 
 
@@ -118,31 +120,28 @@ def _free_target(plan: DatasetPlan, raw_folder: Path, overwrite: bool) -> Path:
 
 def _convert_cases(cases: Sequence[Case], plan: DatasetPlan, folder: Path, num_processes: int) -> None:
     todo = [case for case in cases if not is_converted(folder, case)]
-    with tqdm(total=len(todo), desc=f"Converting to {plan.name}", unit="case") as progress:
-        for _ in _each(todo, plan, folder, num_processes):
-            progress.update()
+    problems: dict[str, str] = {}
+    try:
+        with tqdm(total=len(todo), desc=f"Converting to {plan.name}", unit="case") as progress:
+            for case, problem in convert_cases(todo, plan, folder, num_processes):
+                if problem is not None:
+                    problems[case.identifier] = problem
+                progress.update()
+    except OutputError as error:
+        raise PasegError("\n".join([f"{error} Finished cases are kept.", *problems.values()])) from error
+    raise_problems([problems[case.identifier] for case in todo if case.identifier in problems], len(cases))
 
 
-def _each(todo: Sequence[Case], plan: DatasetPlan, folder: Path, num_processes: int) -> Iterator[None]:
-    """Convert the cases and yield after each."""
-    if num_processes <= 1:
-        for case in todo:
-            convert_case(case, plan, folder)
-            yield
-        return
-    # Spawned, because a process that has used torch's threads must not be forked.
-    with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        jobs = [pool.submit(convert_case, case, plan, folder) for case in todo]
-        try:
-            for job in as_completed(jobs):
-                yield job.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
+@contextmanager
+def _output(raw_folder: Path) -> Iterator[None]:
+    """Turn errors of the operating system on the way into PasegError; those of a case are named by the case."""
+    try:
+        yield
+    except OSError as error:
+        raise PasegError(
+            f"{error.filename or raw_folder}: {error.strerror or error}: make room or choose a different --raw, and "
+            "run the same command again. Finished cases are kept."
+        ) from error
 
 
 def _conversion_hash(cases: Sequence[Case], plan: DatasetPlan) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 from pathlib import Path
@@ -16,6 +17,10 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.windows import Window, crop_image
+
+
+class OutputError(PasegError):
+    """The dataset cannot be written, whichever case it is."""
 
 
 def image_name(identifier: str, channel: int) -> str:
@@ -111,7 +116,20 @@ def write_labels(labels: npt.NDArray[np.uint8], grid: Grid, path: Path) -> None:
 
 
 def _write(image: sitk.Image, path: Path) -> None:
+    size = image.GetNumberOfPixels() * image.GetSizeOfPixelComponent()
     try:
         sitk.WriteImage(image, str(path), useCompression=True)
-    except RuntimeError as error:
-        raise PasegError(f"{path} cannot be written: is the disk full? Make room and start again.") from error
+        # ITK reports no full disk: the file is cut off silently.
+        is_whole = _unpacked_size(path) >= size
+    except (RuntimeError, OSError, EOFError) as error:
+        raise OutputError(f"{path} cannot be written: make room on the disk and run the same command again.") from error
+    if not is_whole:
+        raise OutputError(f"{path} cannot be written: make room on the disk and run the same command again.")
+
+
+def _unpacked_size(path: Path) -> int:
+    size = 0
+    with gzip.open(path) as file:
+        while block := file.read(1 << 20):
+            size += len(block)
+    return size

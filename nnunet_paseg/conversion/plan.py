@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,7 +56,7 @@ class DatasetPlan:
         images: ``copy`` image files, hard-``link`` them, or leave them in place and ``reference`` them.
 
     Raises:
-        PasegError: Class names are not distinct, or there are too many.
+        PasegError: Names are empty, class names are not distinct, or there are too many.
     """
 
     name: str
@@ -71,6 +72,11 @@ class DatasetPlan:
     def __post_init__(self) -> None:
         if self.images not in get_args(ImageMode):
             raise PasegError(f"Images can be {', '.join(get_args(ImageMode))}: got {self.images!r}.")
+        if "/" in self.name or os.sep in self.name:
+            raise PasegError(f"The dataset's name is {self.name!r}: choose a --name without {os.sep}.")
+        for kind, names in (("class", self.class_names), ("channel", self.channel_names)):
+            if not all(isinstance(name, str) and name.strip() for name in names):
+                raise PasegError(f"A {kind} has no name, in {list(names)}: give every {kind} a name.")
         repeated = [name for name, count in Counter(self.class_names).items() if count > 1]
         if wrong := [*repeated, *({"background", "ignore"} & set(self.class_names))]:
             raise PasegError(
@@ -93,40 +99,73 @@ def check_cases(cases: Sequence[Case], plan: DatasetPlan) -> None:
     """Raise PasegError before any work if the cases cannot become the planned dataset.
 
     Raises:
-        PasegError: Identifiers are not unique, there is no training case, or files are missing.
+        PasegError: Identifiers are not unique, there is no training case, or files are missing. Lists every bad case.
     """
     duplicates = sorted(name for name, count in Counter(case.identifier for case in cases).items() if count > 1)
     if duplicates:
-        raise PasegError(f"Case identifiers must be unique; more than one case is called {duplicates[:5]}.")
+        raise PasegError(
+            f"Case identifiers must be unique; more than one case is called {duplicates}: rename the files of one."
+        )
     training = {case.identifier for case in cases if case.split == "train"}
     if not training - set(plan.validation):
-        raise PasegError(f"{plan.name} would have no training case.")
+        raise PasegError(f"{plan.name} would have no training case: add training cases with points or masks.")
     if unknown := sorted(set(plan.validation) - training):
-        raise PasegError(f"Validation cases must be among the training images; these are not: {unknown[:5]}.")
-    for case in cases:
-        _check_case(case, plan)
+        raise PasegError(f"Validation cases must be among the training images; these are not: {unknown}.")
+    _check_options(cases, plan)
+    raise_problems([problem for case in cases if (problem := _problem(case, plan))], len(cases))
 
 
-def _check_case(case: Case, plan: DatasetPlan) -> None:
-    if len(case.images) != len(plan.channel_names):
+def _check_options(cases: Sequence[Case], plan: DatasetPlan) -> None:
+    """Raise PasegError for an option that fits none of the files, instead of one line per case."""
+    numbers = {len(case.images) for case in cases}
+    if len(numbers) == 1 and numbers != {len(plan.channel_names)}:
         raise PasegError(
-            f"Case {case.identifier} has {len(case.images)} image files for the {len(plan.channel_names)} "
-            f"channels {list(plan.channel_names)}."
+            f"Case {cases[0].identifier} has {len(cases[0].images)} image files for the "
+            f"{len(plan.channel_names)} channels {list(plan.channel_names)}, and so have all others: name all channels."
         )
-    voxels = [as_source(item) for item in (*case.images, case.mask) if item is not None]
-    for path in [*(source.path for source in voxels), *([case.points] if case.points else [])]:
-        if not path.exists():
-            raise PasegError(f"Case {case.identifier}: {path} is missing.")
-    if case.split == "train":
-        source = "points" if case.annotation == "points" else "mask"
-        if getattr(case, source) is None:
-            raise PasegError(f"Training case {case.identifier} has no {source}: add the file, or leave out the case.")
-    if plan.crop and case.mask is None:
-        raise PasegError(f"Case {case.identifier} has no mask to crop around: convert whole images.")
-    if plan.images != "copy":
-        for image in case.images:
+    for case in cases:
+        if plan.crop and case.mask is None:
+            raise PasegError(f"Case {case.identifier} has no mask to crop around: convert whole images.")
+        for image in case.images if plan.images != "copy" else ():
             if plan.crop or not (isinstance(image, Path) and image.name.endswith(".nii.gz")):
                 raise PasegError(
                     f"Case {case.identifier}: {as_source(image).path} cannot be used unchanged, so a file must be "
                     "written: pass --images copy."
                 )
+
+
+def raise_problems(problems: Sequence[str], number: int) -> None:
+    """Raise PasegError with one line per problem, if there is any.
+
+    Args:
+        problems: Messages that name their cases.
+        number: Number of all cases.
+    """
+    if not problems:
+        return
+    lines = [" ".join(problem.split("\n")) for problem in problems]
+    if len(lines) > 1:
+        lines.insert(
+            0,
+            f"{len(problems)} of {number} cases cannot be converted. Correct them and run the same command again: "
+            "finished cases are kept.",
+        )
+    raise PasegError("\n".join(lines))
+
+
+def _problem(case: Case, plan: DatasetPlan) -> str | None:
+    """Return what is wrong with a case before any of its files is read, None if nothing is."""
+    if len(case.images) != len(plan.channel_names):
+        return (
+            f"Case {case.identifier} has {len(case.images)} image files for the {len(plan.channel_names)} channels "
+            f"{list(plan.channel_names)}: add or remove files, or correct the channel names."
+        )
+    voxels = [as_source(item) for item in (*case.images, case.mask) if item is not None]
+    for path in [*(source.path for source in voxels), *([case.points] if case.points else [])]:
+        if not path.exists():
+            return f"Case {case.identifier}: {path} is missing: add the file, or leave out the case."
+    if case.split == "train":
+        source = "points" if case.annotation == "points" else "mask"
+        if getattr(case, source) is None:
+            return f"Training case {case.identifier} has no {source}: add the file, or leave out the case."
+    return None

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.conversion.sources import as_source
+from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.formats import point_files
 from nnunet_paseg.points.instance import Instance
 
@@ -28,9 +29,13 @@ def is_converted(folder: Path, case: Case) -> bool:
     """Return whether a case was converted from its current files, and not before its points were corrected."""
     try:
         record = json.loads(record_file(folder, case).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return bool(record["made_of"] == input_state(case))
+    except (
+        OSError,
+        PasegError,
+        ValueError,
+    ):  # no record, or files that are gone: the conversion of the case names them
         return False
-    return bool(record["made_of"] == input_state(case))
 
 
 def input_state(case: Case) -> dict[str, list[int]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from nnunet_paseg.conversion.commands.common import add_output_arguments, add_seed_arguments
 from nnunet_paseg.conversion.dense import DenseCase, add_dense_arguments, convert_dense
+from nnunet_paseg.conversion.plan import raise_problems
 from nnunet_paseg.errors import PasegError
 
 CHANNELS = {"flair": "FLAIR", "t1": "T1", "t1ce": "T1ce", "t2": "T2"}
@@ -39,10 +40,15 @@ def find_cases(source: Path, channels: list[str]) -> list[DenseCase]:
             f"{source} is not BraTS 2019, 2020 or 2021: expected folders BraTS19_... (below HGG and LGG), "
             f"BraTS20_Training_001, ... or BraTS2021_00000, ..., found {names}."
         )
-    return [
-        DenseCase(folder.name, tuple(_file(folder, channel) for channel in channels), _file(folder, "seg"))
-        for folder in folders
-    ]
+    cases, problems = [], []
+    for folder in folders:
+        try:
+            images = tuple(_file(folder, channel) for channel in channels)
+            cases.append(DenseCase(folder.name, images, _file(folder, "seg")))
+        except PasegError as error:
+            problems.append(str(error))
+    raise_problems(problems, len(folders))
+    return cases
 
 
 def _file(folder: Path, kind: str) -> Path:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from nnunet_paseg.conversion.commands.common import add_output_arguments, add_seed_arguments
 from nnunet_paseg.conversion.dense import DenseCase, add_dense_arguments, convert_dense
+from nnunet_paseg.conversion.plan import raise_problems
 from nnunet_paseg.conversion.sources import Source
 from nnunet_paseg.conversion.sources.dicom import DicomSeries, find_series, read_structures
 from nnunet_paseg.conversion.sources.dicom_masks import ContourMask
@@ -111,8 +112,8 @@ def find_structures(
 
 def main(arguments: argparse.Namespace) -> None:
     """Convert as specified on the command line."""
-    found = []
-    for case, patient in find_patients(arguments.source).items():
+    found, problems, patients = [], [], find_patients(arguments.source)
+    for case, patient in patients.items():
         try:
             series = find_series_of(patient)
             image = choose_t2(patient, chain.from_iterable(series.values()))
@@ -121,8 +122,10 @@ def main(arguments: argparse.Namespace) -> None:
             else:
                 mask = find_structures(patient, series, image, arguments.structure)
         except PasegError as error:
-            raise PasegError(f"Case {case}: {error}") from error
+            problems.append(f"Case {case}: {error}")
+            continue
         found.append(DenseCase(case, (image,), mask))
+    raise_problems(problems, len(patients))
     convert_dense(
         found,
         arguments,

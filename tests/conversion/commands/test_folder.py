@@ -106,7 +106,7 @@ def test_every_format_gives_the_same_labels(sources):
         (
             lambda s: None,
             ["--classes", "tumor"],
-            r"error: Case a: .*a\.mrk\.json, point 1: 'edema' in the name 'edema' is neither",
+            r"\nCase a: .*a\.mrk\.json, point 1: 'edema' in the name 'edema' is neither",
         ),
     ],
 )
