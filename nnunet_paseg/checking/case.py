@@ -84,10 +84,8 @@ def _check_images(files: CaseFiles, channels: int, report: CaseReport) -> Grid |
             f"{files.identifier}.nii.gz, or name the points after the image"
         )
         return None
-    if len(files.images) != channels:
-        report.problems.append(
-            f"{len(files.images)} image files ({_some(files.images)}) for {channels} channels: add or remove files"
-        )
+    if problem := files.channel_problem(channels):
+        report.problems.append(problem)
     first: tuple[Path, Grid] | None = None
     for path in files.images:
         try:

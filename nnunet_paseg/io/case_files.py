@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import unicodedata
+from collections import Counter
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nnunet_paseg.errors import PasegError
@@ -13,20 +16,45 @@ POINTS = (".mrk.json", ".fcsv", ".csv", ".tsv")
 MAP_MARKS = ("_7points", "_points")
 """Endings of the name of a painted point map that is stored next to the images."""
 
+LARGEST_CHANNEL = 99
+"""A larger number at the end of a name is part of the case identifier, unless the case has a channel 0000."""
+
 
 @dataclass(frozen=True)
 class CaseFiles:
     """The files of one case.
 
     Attributes:
-        identifier: Case identifier.
-        images: One file per channel, in order; empty if there is none.
+        identifier: Case identifier, in Unicode's composed form (NFC).
+        images: One file per channel, in the order of the channels; empty if there is none.
         points: Point files, or a folder of them; empty if there is none.
+        channels: Channel number of every image file. An image without a number is channel 0.
     """
 
     identifier: str
     images: tuple[Path, ...] = ()
     points: tuple[Path, ...] = ()
+    channels: tuple[int, ...] = ()
+
+    def channel_problem(self, number: int) -> str | None:
+        """Return what is wrong with the channels, as the end of a sentence about the case; None if nothing is.
+
+        Args:
+            number: Number of channels of the dataset, which are 0000, 0001, ...
+        """
+        found, problems = Counter(self.channels), []
+        if missing := [channel for channel in range(number) if channel not in found]:
+            names = _channels(sorted(found)) or "none"
+            problems.append(f"lacks channel {_channels(missing)} (found {names}): add the file, or leave out the case")
+        if twice := [channel for channel, count in found.items() if count > 1]:
+            files = [path.name for path, channel in zip(self.images, self.channels, strict=True) if channel in twice]
+            problems.append(f"has channel {_channels(twice)} more than once ({', '.join(files)}): keep one file")
+        if extra := [channel for channel in found if channel >= number]:
+            problems.append(
+                f"has channel {_channels(extra)}, but the dataset has {number} channel{'s' * (number > 1)} "
+                f"({_channels(range(number))}): remove the file, or correct the channel names"
+            )
+        return "; ".join(problems) or None
 
     def point_file(self) -> Path:
         """Return the point file or folder.
@@ -57,21 +85,23 @@ def find_case_files(images: Path, points: Path) -> list[CaseFiles]:
         PasegError: A folder is missing, or contains no file of its kind.
     """
     together = images.resolve() == points.resolve()
-    by_case = group_images(images, skip_maps=together)
-    of_points = files_in(points)
-    if not by_case:
-        raise PasegError(f"{images} contains no image: expected {{case}}.nii.gz (or {', '.join(IMAGES[1:])}).")
     marked: dict[str, list[Path]] = {}
-    for path in of_points:
+    for path in files_in(points):
         identifier = _case_of_points(path, is_map_marked=together)
         if identifier is not None:
             marked.setdefault(identifier, []).append(path)
+    found = find_images(images, marked, skip_maps=together)
+    if not found:
+        raise PasegError(f"{images} contains no image: expected {{case}}.nii.gz (or {', '.join(IMAGES[1:])}).")
     if not marked:
         raise PasegError(
             f"{points} contains no points: expected {{case}} with one of {', '.join(POINTS)}, or "
             f"{{case}}{MAP_MARKS[0]}.nii.gz, or a folder {{case}} of such files."
         )
-    return [CaseFiles(case, by_case.get(case, ()), tuple(marked.get(case, ()))) for case in sorted({*by_case, *marked})]
+    return [
+        replace(found.get(case, CaseFiles(case)), points=tuple(marked.get(case, ())))
+        for case in sorted({*found, *marked})
+    ]
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -85,11 +115,16 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def group_images(folder: Path, *, skip_maps: bool = False) -> dict[str, tuple[Path, ...]]:
-    """Return the image files of a folder by case, one per channel.
+def find_images(folder: Path, known: Container[str] = (), *, skip_maps: bool = False) -> dict[str, CaseFiles]:
+    """Return the image files of a folder by case.
+
+    Four digits at the end of a name are the number of a channel or part of the case identifier: "patient_2021" is a
+    patient. They are a channel if the rest of the name is a case, because it has a channel 0000 or is known. In a
+    folder with numbered channels, two-digit numbers are channels too, so that a case without channel 0000 is found.
 
     Args:
         folder: Folder of images.
+        known: Identifiers of cases, from the names of their points or masks.
         skip_maps: Skip painted point maps.
 
     Raises:
@@ -98,14 +133,19 @@ def group_images(folder: Path, *, skip_maps: bool = False) -> dict[str, tuple[Pa
     stems = {path: _without(path, IMAGES) for path in files_in(folder) if _is_file(path, IMAGES)}
     if skip_maps:
         stems = {path: stem for path, stem in stems.items() if not stem.endswith(MAP_MARKS)}
-    names = set(stems.values())
-    found: dict[str, list[Path]] = {}
+    first = {stem.removesuffix("_0000") for stem in stems.values() if stem.endswith("_0000")}
+    found: dict[str, list[tuple[int, Path]]] = {}
     for path, stem in stems.items():
-        # Four digits are a channel only if channel 0000 exists: "patient_2021" is a patient.
-        match = re.fullmatch(r"(.+)_\d{4}", stem)
-        is_channel = match is not None and f"{match[1]}_0000" in names
-        found.setdefault(match[1] if match and is_channel else stem, []).append(path)
-    return {case: tuple(paths) for case, paths in found.items()}
+        case, channel = stem, 0
+        if stem not in known and (match := re.fullmatch(r"(.+)_(\d{4})", stem)):
+            number = int(match[2])
+            if match[1] in first or match[1] in known or (first and number <= LARGEST_CHANNEL):
+                case, channel = match[1], number
+        found.setdefault(case, []).append((channel, path))
+    return {
+        case: CaseFiles(case, tuple(path for _, path in files), channels=tuple(channel for channel, _ in files))
+        for case, files in ((case, sorted(files)) for case, files in found.items())
+    }
 
 
 def label_maps(folder: Path) -> dict[str, Path]:
@@ -131,7 +171,7 @@ def _case_of_points(path: Path, *, is_map_marked: bool) -> str | None:
     if path.name.startswith("."):
         return None
     if path.is_dir():
-        return path.name if any(_is_file(file, POINTS + IMAGES) for file in path.iterdir()) else None
+        return composed(path.name) if any(_is_file(file, POINTS + IMAGES) for file in path.iterdir()) else None
     if _is_file(path, POINTS):
         stem = _without(path, POINTS)
         return re.sub(r"(\.(ijk|kji)|_0000)$", "", stem, flags=re.IGNORECASE)
@@ -142,9 +182,18 @@ def _case_of_points(path: Path, *, is_map_marked: bool) -> str | None:
     return None
 
 
+def _channels(numbers: Iterable[int]) -> str:
+    return ", ".join(f"{number:04d}" for number in numbers)
+
+
 def _is_file(path: Path, endings: tuple[str, ...]) -> bool:
     return path.is_file() and path.name[0] != "." and path.name.lower().endswith(endings)
 
 
 def _without(path: Path, endings: tuple[str, ...]) -> str:
-    return path.name[: -len(next(ending for ending in endings if path.name.lower().endswith(ending)))]
+    return composed(path.name[: -len(next(ending for ending in endings if path.name.lower().endswith(ending)))])
+
+
+def composed(name: str) -> str:
+    """Return a name in Unicode's composed form (NFC): macOS stores "ä" as two characters, and other systems as one."""
+    return unicodedata.normalize("NFC", name)

@@ -16,7 +16,7 @@ from nnunet_paseg.evaluation.case_scores import CaseScores, Classes
 from nnunet_paseg.evaluation.comparison import unscored_notes
 from nnunet_paseg.evaluation.evaluate import Evaluation, score_folder
 from nnunet_paseg.evaluation.table import Row, present_classes
-from nnunet_paseg.io.case_files import IMAGES, group_images, label_maps
+from nnunet_paseg.io.case_files import IMAGES, find_images, label_maps
 from nnunet_paseg.io.images import read_labels
 from nnunet_paseg.report.files import check_grid
 
@@ -104,7 +104,7 @@ def find_cases(
     predicted = _one_form(label_maps(predictions))
     if not predicted:
         raise PasegError(f"{predictions}: no label maps ({', '.join(IMAGES)}): pass the -o of nnUNetv2_predict.")
-    found = _one_form({case: files[0] for case, files in group_images(images).items()})
+    found = _one_form({case: files.images[0] for case, files in find_images(images).items()})
     if references is None:
         referred, result = {}, _volumes(predicted, classes, progress=progress)
     else:

@@ -200,7 +200,7 @@ def test_channels(folder):
     found = problems(folder, channels=2)
     assert [case for case, _ in found] == ["a", "b"]
     assert found[0][1].endswith("a_0000.nii.gz are on different grids: resample them to one grid")
-    assert found[1][1] == "1 image files (b.nii.gz) for 2 channels: add or remove files"
+    assert found[1][1] == "lacks channel 0001 (found 0000): add the file, or leave out the case"
 
 
 def test_four_dimensional_images(folder):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from nnunet_paseg.conversion.convert import convert, convert_part
-from nnunet_paseg.conversion.plan import Case, DatasetPlan
+from nnunet_paseg.conversion.plan import Case, DatasetPlan, raise_problems
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.case_files import IMAGES, group_images, label_maps
+from nnunet_paseg.io.case_files import IMAGES, CaseFiles, find_images, label_maps
 from nnunet_paseg.io.console import replace_unprintable
 from nnunet_paseg.io.nnunet_folders import nnunet_folder
 from nnunet_paseg.seeds.rules import SeedParameters
@@ -97,20 +97,53 @@ def cases_to_test(arguments: argparse.Namespace) -> list[Case]:
     """Return one case per image of ``--test-images``, or none without it.
 
     Raises:
-        PasegError: A folder is missing or empty, or a case has no mask or several masks.
+        PasegError: A folder is missing or empty, or a case lacks a channel or a mask. Lists every bad case.
     """
     images, masks = arguments.test_images, arguments.test_masks
     if images is None:
         if masks is not None:
             raise PasegError("--test-masks requires --test-images: pass both, or neither.")
         return []
-    found = group_images(images)
+    mask_of = {} if masks is None else label_maps(masks)
+    found, problems = find_images(images, mask_of), []
     if not found:
         raise PasegError(f"{images} contains no image: expected {{case}}.nii.gz (or {', '.join(IMAGES[1:])}).")
-    mask_of = {} if masks is None else label_maps(masks)
-    if masks is not None and (missing := sorted(found.keys() - mask_of.keys())):
-        raise PasegError(f"Test case {missing[0]} has no mask in {masks}: add {missing[0]}.nii.gz.")
-    return [Case(case, paths, mask=mask_of.get(case), split="test") for case, paths in found.items()]
+    check_channel_names(found.values(), arguments.channel_names)
+    for case, files in found.items():
+        try:
+            check_channels(files, len(arguments.channel_names))
+            if masks is not None and case not in mask_of:
+                raise PasegError(f"Test case {case} has no mask in {masks}: add {case}.nii.gz.")
+        except PasegError as error:
+            problems.append(str(error))
+    raise_problems(problems, len(found))
+    return [Case(case, files.images, mask=mask_of.get(case), split="test") for case, files in found.items()]
+
+
+def check_channel_names(found: Collection[CaseFiles], names: Sequence[str]) -> None:
+    """Raise PasegError once, and not for every case, if all cases have the same channels and not one per name.
+
+    Args:
+        found: Files of all cases.
+        names: One name per channel.
+    """
+    numbers = {files.channels for files in found}
+    if len(numbers) == 1 and (channels := numbers.pop()) == tuple(range(len(channels))) and len(channels) != len(names):
+        raise PasegError(
+            f"All cases have {len(channels)} image files for the {len(names)} channels {list(names)}: pass one name "
+            "per channel with --channel-names."
+        )
+
+
+def check_channels(files: CaseFiles, number: int) -> None:
+    """Raise PasegError if a case lacks a channel, or has one twice or too many.
+
+    Args:
+        files: Files of the case.
+        number: Number of channels of the dataset.
+    """
+    if problem := files.channel_problem(number):
+        raise PasegError(f"Case {files.identifier} {problem}.")
 
 
 def raw_folder(arguments: argparse.Namespace) -> Path:

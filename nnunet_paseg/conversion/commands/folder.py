@@ -14,39 +14,60 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from nnunet_paseg.conversion.commands.common import (
     add_output_arguments,
     add_seed_arguments,
     add_test_arguments,
+    check_channel_names,
+    check_channels,
     write_clicked,
 )
-from nnunet_paseg.conversion.plan import Case
+from nnunet_paseg.conversion.plan import Case, raise_problems
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.case_files import find_case_files, label_maps
+from nnunet_paseg.io.case_files import CaseFiles, find_case_files, label_maps
 
 
-def training_cases(images: Path, points: Path, masks: Path | None = None) -> list[Case]:
+def training_cases(
+    images: Path, points: Path, masks: Path | None = None, channel_names: Sequence[str] = ("MRI",)
+) -> list[Case]:
     """Return one case per point file and per mask. A case with both is trained on its mask.
 
+    Args:
+        images: Folder of images.
+        points: Folder of points.
+        masks: Folder of dense masks.
+        channel_names: One name per channel.
+
     Raises:
-        PasegError: A folder cannot be used, or a case has no image, or more than one point file or mask.
+        PasegError: A folder cannot be used, or a case has no image, lacks a channel, or has several point files or
+            masks. Lists every bad case.
     """
     found = {files.identifier: files for files in find_case_files(images, points)}
     dense = label_maps(masks) if masks else {}
-    if strange := sorted(case for case in dense if case not in found or not found[case].images):
-        raise PasegError(f"{masks} contains masks of cases that have no image in {images}: {strange[:5]}.")
-    cases, unmarked = [], []
-    for case, files in found.items():
-        if case in dense:
-            cases.append(Case(case, files.images, mask=dense[case], annotation="dense"))
-        elif not files.points:
-            unmarked.append(case)
-        elif not files.images:
-            raise PasegError(f"Case {case}: {images} contains no image for {files.points[0].name}.")
-        else:
-            cases.append(Case(case, files.images, points=files.point_file()))
+    check_channel_names([files for files in found.values() if files.images], channel_names)
+    cases, unmarked, problems = [], [], []
+    for case in sorted({*found, *dense}):
+        files = found.get(case, CaseFiles(case))
+        try:
+            if not files.images:
+                first = dense[case] if case in dense else files.points[0]
+                raise PasegError(
+                    f"Case {case}: {images} contains no image for {first.name}: add it, or rename the file."
+                )
+            if case not in dense and not files.points:
+                unmarked.append(case)
+                continue
+            check_channels(files, len(channel_names))
+            if case in dense:
+                cases.append(Case(case, files.images, mask=dense[case], annotation="dense"))
+            else:
+                cases.append(Case(case, files.images, points=files.point_file()))
+        except PasegError as error:
+            problems.append(str(error))
+    raise_problems(problems, len(found))
     if unmarked:
         print(f"{len(unmarked)} of {len(found)} images have no points and are left out: {unmarked}", file=sys.stderr)
     return cases
@@ -54,7 +75,7 @@ def training_cases(images: Path, points: Path, masks: Path | None = None) -> lis
 
 def main(arguments: argparse.Namespace) -> None:
     """Convert as specified on the command line."""
-    cases = training_cases(arguments.images, arguments.points, arguments.masks)
+    cases = training_cases(arguments.images, arguments.points, arguments.masks, arguments.channel_names)
     write_clicked(cases, arguments, class_names=arguments.classes)
 
 

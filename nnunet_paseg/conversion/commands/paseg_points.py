@@ -13,43 +13,60 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from nnunet_paseg.conversion.commands.common import (
     add_output_arguments,
     add_seed_arguments,
     add_test_arguments,
+    check_channel_names,
+    check_channels,
     write_clicked,
 )
-from nnunet_paseg.conversion.plan import Case
+from nnunet_paseg.conversion.plan import Case, raise_problems
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.case_files import files_in, group_images
+from nnunet_paseg.io.case_files import composed, files_in, find_images
 
 POINTS = "_7points.nii.gz"
 
 
-def training_cases(images: Path, points: Path) -> list[Case]:
+def training_cases(images: Path, points: Path, channel_names: Sequence[str] = ("MRI",)) -> list[Case]:
     """Return one case per points file.
 
+    Args:
+        images: Folder of images.
+        points: Folder of points.
+        channel_names: One name per channel.
+
     Raises:
-        PasegError: A folder is missing, there are no points files, or one has no image.
+        PasegError: A folder is missing, or there are no points files, or a case has no image or lacks a channel. Lists
+            every bad case.
     """
-    found = group_images(images, skip_maps=images.resolve() == points.resolve())
     files = [file for file in files_in(points) if file.name.endswith(POINTS) and file.name[0] != "."]
-    marked = {file.name.removesuffix(POINTS): file for file in files}
+    marked = {composed(file.name.removesuffix(POINTS)): file for file in files}
     if not marked:
         raise PasegError(f"{points} contains no points: expected files called {{case}}{POINTS}.")
+    found, problems = find_images(images, marked, skip_maps=images.resolve() == points.resolve()), []
+    check_channel_names(found.values(), channel_names)
     for case, file in marked.items():
-        if case not in found:
-            raise PasegError(f"Case {case}: {images} contains no image for {file.name}.")
+        try:
+            if case not in found:
+                raise PasegError(
+                    f"Case {case}: {images} contains no image for {file.name}: add it, or rename the file."
+                )
+            check_channels(found[case], len(channel_names))
+        except PasegError as error:
+            problems.append(str(error))
+    raise_problems(problems, len(marked))
     if unmarked := sorted(found.keys() - marked.keys()):
         print(f"{len(unmarked)} of {len(found)} images have no points and are left out: {unmarked}", file=sys.stderr)
-    return [Case(case, found[case], points=file) for case, file in marked.items()]
+    return [Case(case, found[case].images, points=file) for case, file in marked.items()]
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Convert as specified on the command line."""
-    cases = training_cases(arguments.images, arguments.points)
+    cases = training_cases(arguments.images, arguments.points, arguments.channel_names)
     write_clicked(cases, arguments, class_names=[arguments.class_name])
 
 

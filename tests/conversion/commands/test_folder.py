@@ -101,7 +101,7 @@ def test_every_format_gives_the_same_labels(sources):
             r"R\.mrk\.json, markup 1 'R' contains no foreground",
         ),
         (lambda s: (s / "masks" / "e.nii.gz").unlink(), [], r"Test case e has no mask in .*: add e\.nii\.gz"),
-        (lambda s: None, ["--channel-names", "T1"], r"Case a has 2 image files for the 1 channels \['T1'\]"),
+        (lambda s: None, ["--channel-names", "T1"], r"All cases have 2 image files for the 1 channels \['T1'\]: pass"),
         (lambda s: None, ["--test-images", "nowhere"], r"nowhere: no such folder"),
         (
             lambda s: None,
@@ -116,6 +116,24 @@ def test_bad_sources_are_refused(sources, capsys, spoil, options, message):
     assert convert(sources, "--channel-names", "T1", "T2", *tests, *options) == 2
     assert re.search(message, capsys.readouterr().err)
     assert not (sources / "raw" / "Dataset009_Points").exists()
+
+
+@pytest.mark.parametrize(("folder", "case"), [("images", "a"), ("test", "e")])
+def test_channels_count_by_their_number(sources, capsys, folder, case):
+    """In training and test cases alike, and every bad case is listed."""
+    (sources / folder / f"{case}_0001.nii.gz").rename(sources / folder / f"{case}_0002.nii.gz")
+    (sources / "images" / "b_0000.nii.gz").rename(sources / "images" / "b_0002.nii.gz")
+    options = ["--channel-names", "T1", "T2", "--test-images", str(sources / "test")]
+    assert convert(sources, *options) == 2
+    shown = capsys.readouterr().err
+    assert "Case b lacks channel 0000 (found 0001, 0002): add the file" in shown
+    if folder == "images":
+        assert "Case a lacks channel 0001 (found 0000, 0002): add the file" in shown
+        return
+    (sources / "images" / "b_0002.nii.gz").rename(sources / "images" / "b_0000.nii.gz")
+    assert convert(sources, *options) == 2
+    assert "Case e lacks channel 0001 (found 0000, 0002): add the file" in capsys.readouterr().err
+    assert not list(sources.glob("raw/*"))
 
 
 def test_images_without_points_are_named(sources, capsys):
@@ -146,7 +164,10 @@ def test_cases_with_a_mask_learn_from_it(sources, capsys):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda s: write_image(np.zeros(SHAPE, np.uint8), s / "dense" / "z.nii.gz"), r"no image in .*images: \['z'\]"),
+        (
+            lambda s: write_image(np.zeros(SHAPE, np.uint8), s / "dense" / "z.nii.gz"),
+            r"Case z: .*images contains no image for z\.nii\.gz",
+        ),
         (lambda s: write_image(np.full(SHAPE, 7, np.uint8), s / "dense" / "a.nii.gz"), r"Case a: .*values \[7"),
         (lambda s: None, r"dense: no such folder"),
     ],
