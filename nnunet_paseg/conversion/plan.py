@@ -155,6 +155,8 @@ def raise_problems(problems: Sequence[str], number: int) -> None:
 
 def _problem(case: Case, plan: DatasetPlan) -> str | None:
     """Return what is wrong with a case before any of its files is read, None if nothing is."""
+    if not case.identifier.strip() or case.identifier[0] == "." or {"/", os.sep} & set(case.identifier):
+        return f"Case {case.identifier!r} cannot be a file name: rename its files."
     if len(case.images) != len(plan.channel_names):
         return (
             f"Case {case.identifier} has {len(case.images)} image files for the {len(plan.channel_names)} channels "
@@ -162,8 +164,11 @@ def _problem(case: Case, plan: DatasetPlan) -> str | None:
         )
     voxels = [as_source(item) for item in (*case.images, case.mask) if item is not None]
     for path in [*(source.path for source in voxels), *([case.points] if case.points else [])]:
-        if not path.exists():
-            return f"Case {case.identifier}: {path} is missing: add the file, or leave out the case."
+        try:
+            path.stat()
+        except (OSError, ValueError) as error:
+            reason = "missing" if isinstance(error, FileNotFoundError) else f"no file that can be read ({error})"
+            return f"Case {case.identifier}: {path} is {reason}: add the file, or leave out the case."
     if case.split == "train":
         source = "points" if case.annotation == "points" else "mask"
         if getattr(case, source) is None:

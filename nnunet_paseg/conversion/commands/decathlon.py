@@ -10,41 +10,18 @@ Example:
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from nnunet_paseg.conversion.commands.common import add_output_arguments, add_seed_arguments
 from nnunet_paseg.conversion.dense import DenseCase, add_dense_arguments, convert_dense
 from nnunet_paseg.conversion.plan import Case
 from nnunet_paseg.conversion.sources import Channel, Source
+from nnunet_paseg.conversion.sources.descriptions import read_task
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.io.case_files import composed
 
 ENDING = ".nii.gz"
-KEYS = ("modality", "labels", "training")
-
-
-def read_task(source: Path) -> dict[str, Any]:
-    """Read the dataset.json of a task.
-
-    Raises:
-        PasegError: The folder is no task of the Decathlon.
-    """
-    file = source / "dataset.json"
-    if not file.is_file():
-        raise PasegError(f"{source} is no task of the Medical Segmentation Decathlon: {file} is missing.")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise PasegError(f"{file} is no JSON ({error}): download the task again.") from error
-    if isinstance(content, dict) and "channel_names" in content:
-        raise PasegError(f"{source} is an nnU-Net raw dataset: use `paseg convert dense`.")
-    if not isinstance(content, dict) or not all(content.get(key) for key in KEYS):
-        raise PasegError(
-            f"{file} is not that of a Medical Segmentation Decathlon task: expected the keys {list(KEYS)}, found "
-            f"{sorted(content)}."
-        )
-    return content
 
 
 def images_of(source: Path, file: str, channels: list[int], *, is_4d: bool) -> tuple[Path | Source, ...]:
@@ -52,44 +29,43 @@ def images_of(source: Path, file: str, channels: list[int], *, is_4d: bool) -> t
     return tuple(Channel(source / file, channel) if is_4d else source / file for channel in channels)
 
 
-def choose_channels(modality: dict[str, str], names: list[str] | None) -> list[int]:
+def choose_channels(all_names: Sequence[str], names: Sequence[str] | None) -> list[int]:
     """Return the indices of the channels called ``names``, or of all channels if None.
 
     Raises:
         PasegError: The task has no such channel.
     """
-    by_name = {name: int(index) for index, name in modality.items()}
+    by_name = {name: index for index, name in enumerate(all_names)}
     if unknown := sorted(set(names or ()) - set(by_name)):
         raise PasegError(f"The task has no channel {unknown}: its channels are {list(by_name)}.")
-    return [by_name[name] for name in names or by_name]
+    return [by_name[name] for name in names] if names else list(range(len(all_names)))
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Convert as specified on the command line."""
     source: Path = arguments.source
-    content = read_task(source)
-    modality = content["modality"]
-    channels, is_4d = choose_channels(modality, arguments.channels), len(modality) > 1
+    task = read_task(source)
+    channels, is_4d = choose_channels(task.channels, arguments.channels), len(task.channels) > 1
     found = [
-        DenseCase(
-            Path(item["image"]).name.removesuffix(ENDING),
-            images_of(source, item["image"], channels, is_4d=is_4d),
-            source / item["label"],
-        )
-        for item in content["training"]
+        DenseCase(_identifier(image), images_of(source, image, channels, is_4d=is_4d), source / label)
+        for image, label in task.training
     ]
-    test_cases = []
-    for item in content.get("test", []) if arguments.official_test else []:
-        images = images_of(source, item, channels, is_4d=is_4d)
-        test_cases.append(Case(Path(item).name.removesuffix(ENDING), images, split="test"))
+    test_cases = [
+        Case(_identifier(image), images_of(source, image, channels, is_4d=is_4d), split="test")
+        for image in (task.test if arguments.official_test else ())
+    ]
     convert_dense(
         found,
         arguments,
         name=source.resolve().name.partition("_")[2] or source.resolve().name,
-        channel_names=[modality[str(channel)] for channel in channels],
-        classes={name: [int(value)] for value, name in content["labels"].items() if int(value)},
+        channel_names=[task.channels[channel] for channel in channels],
+        classes={name: [value] for name, value in task.classes.items()},
         test_cases=test_cases,
     )
+
+
+def _identifier(image: str) -> str:
+    return composed(Path(image).name.removesuffix(ENDING))
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import reprlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.io.case_files import composed
 
 Part = Literal["training", "validation", "test"]
 NAMES: dict[str, Part] = {
@@ -22,6 +24,9 @@ NAMES: dict[str, Part] = {
     "test": "test",
 }
 """Names of the parts of a split in files."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = 60
 
 
 def read_split(path: Path) -> dict[str, Part]:
@@ -40,7 +45,11 @@ def read_split(path: Path) -> dict[str, Part]:
         raise PasegError(f"{path}: cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
         raise PasegError(f"{path} is no text file: save the split as CSV.") from error
-    rows = [(number, [cell.strip() for cell in row]) for number, row in enumerate(csv.reader(lines), start=1)]
+    try:
+        table = list(csv.reader(lines, strict=True))
+    except csv.Error as error:
+        raise PasegError(f"{path} is no CSV ({error}): save the split again as CSV.") from error
+    rows = [(number, [composed(cell.strip()) for cell in row]) for number, row in enumerate(table, start=1)]
     rows = [(number, row) for number, row in rows if any(row)]
     if not rows:
         raise PasegError(f"{path} is empty: expected lines of case,training or case,validation or case,inference.")
@@ -59,7 +68,7 @@ def _columns(path: Path, rows: Sequence[tuple[int, list[str]]]) -> list[tuple[st
         for column, case in enumerate(row):
             part = parts[column] if column < len(parts) else None
             if case and part is None:
-                raise PasegError(f"{path}, line {number}: '{case}' is in a column without a name.")
+                raise PasegError(f"{path}, line {number}: {_SHORT.repr(case)} is in a column without a name.")
             if case and part is not None:
                 pairs.append((case, part))
     return pairs
@@ -74,8 +83,8 @@ def _lines(path: Path, rows: Sequence[tuple[int, list[str]]]) -> list[tuple[str,
         others = [cell for column, cell in enumerate(row) if column not in columns and cell]
         if len(columns) != 1 or not others:
             raise PasegError(
-                f"{path}, line {number}: {','.join(row)!r} is no case and its part; expected e.g. 'case_1,training' "
-                f"(parts: {', '.join(NAMES)})."
+                f"{path}, line {number}: {_SHORT.repr(','.join(row))} is no case and its part; expected e.g. "
+                f"'case_1,training' (parts: {', '.join(NAMES)})."
             )
         pairs.append((others[0], NAMES[row[columns[0]].lower()]))
     return pairs
