@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import sys
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,9 +129,8 @@ def score_folder(
 
 
 def _pairs(predictions: Path, references: Path, *, missing_as_empty: bool) -> dict[str, tuple[Path | None, Path]]:
-    """Return the prediction and the reference of every case; names are compared in one Unicode form."""
-    predicted = {unicodedata.normalize("NFC", case): path for case, path in label_maps(predictions).items()}
-    referred = {unicodedata.normalize("NFC", case): (case, path) for case, path in label_maps(references).items()}
+    """Return the prediction and the reference of every case."""
+    predicted, referred = label_maps(predictions), label_maps(references)
     if not referred:
         raise PasegError(f"{references}: no label maps; expected {{case}} with one of {', '.join(IMAGES)}")
     if (missing := sorted(referred.keys() - predicted.keys())) and not missing_as_empty:
@@ -142,7 +140,7 @@ def _pairs(predictions: Path, references: Path, *, missing_as_empty: bool) -> di
         )
     if extra := sorted(predicted.keys() - referred.keys()):
         raise PasegError(f"{references}: no reference for {some(extra)}: move these predictions to another folder")
-    return {case: (predicted.get(name), path) for name, (case, path) in sorted(referred.items())}
+    return {case: (predicted.get(case), path) for case, path in sorted(referred.items())}
 
 
 def find_classes(

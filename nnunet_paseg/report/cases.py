@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -101,14 +100,14 @@ def find_cases(
     Raises:
         PasegError: A folder is empty, the folders do not match, or `score_folder` finds nothing to compare.
     """
-    predicted = _one_form(label_maps(predictions))
+    predicted = label_maps(predictions)
     if not predicted:
         raise PasegError(f"{predictions}: no label maps ({', '.join(IMAGES)}): pass the -o of nnUNetv2_predict.")
-    found = _one_form({case: files.images[0] for case, files in find_images(images).items()})
+    found = {case: files.images[0] for case, files in find_images(images).items()}
     if references is None:
         referred, result = {}, _volumes(predicted, classes, progress=progress)
     else:
-        referred = _one_form(label_maps(references))
+        referred = label_maps(references)
         result = score_folder(
             predictions,
             references,
@@ -125,35 +124,25 @@ def find_cases(
         by_case.setdefault(row.case, []).append(row)
     cases = []
     for case, rows in by_case.items():
-        name = _normalised(case)
-        image = found.get(name)
+        image = found.get(case)
         try:
             if image is None:
                 raise PasegError(
                     f"{images}: no image for case {case}; expected {case}_0000.nii.gz or {case}.nii.gz: pass the "
                     "folder that was predicted."
                 )
-            if name in predicted:
-                check_grid(predicted[name], image)
+            if case in predicted:
+                check_grid(predicted[case], image)
         except PasegError as error:
             failures.append((case, str(error)))
             image = None
-        cases.append(ReportCase(case, tuple(rows), image, predicted.get(name), referred.get(name)))
+        cases.append(ReportCase(case, tuple(rows), image, predicted.get(case), referred.get(case)))
     return Findings(worst_first(cases), failures, result.notes)
 
 
 def worst_first(cases: Sequence[ReportCase]) -> list[ReportCase]:
     """Sort cases by mean Dice, then by predicted volume and name; cases without references by predicted volume."""
     return sorted(cases, key=lambda case: (_last_if_nan(case.dice), case.prediction_ml, case.identifier))
-
-
-def _normalised(case: str) -> str:
-    """Return a name in the one Unicode form in which names are compared: systems store an umlaut in two ways."""
-    return unicodedata.normalize("NFC", case)
-
-
-def _one_form(files: Mapping[str, Path]) -> dict[str, Path]:
-    return {_normalised(case): path for case, path in files.items()}
 
 
 def _without_absent(rows: Sequence[Row]) -> list[Row]:
