@@ -70,7 +70,9 @@ def read_case(image_file: Path, mask_file: Path) -> Case:
     points = simulate_points(mask.astype(np.uint8), grid, names, np.random.default_rng(0))
     instances = [place_on_grid(instance, grid, names) for instance in points]
     labels = {
-        name: expand_points(image[None], instances, spacing_mm=grid.spacing_mm, num_classes=1, parameters=parameters)
+        name: expand_points(
+            image[None], instances, spacing_mm=grid.spacing_mm, num_classes=1, parameters=parameters
+        ).labels
         for name, parameters in RULES.items()
     }
     return Case(features_of(image), mask, {**labels, "dense masks": mask.astype(np.uint8)})

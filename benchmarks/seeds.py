@@ -83,9 +83,9 @@ def without_shape(image: npt.NDArray[np.floating], points: Voxels, _: Voxels, sp
     marked[tuple(points.T)] = True
     shape: tuple[int, ...] = marked.shape
     distance = geodesic_distance(CONTRAST * inside, marked, spacing_mm=[1 / size for size in shape])
-    order = np.searchsorted(np.sort(distance, axis=None), distance)
-    relative = (order / contrast_volume(inside, distance)).astype(np.float32)
-    return BoxSeeds(relative, relative < THRESHOLDS["adaptive"], relative > SeedParameters().background)
+    order, volume = np.searchsorted(np.sort(distance, axis=None), distance), contrast_volume(inside, distance)
+    relative = (order / volume).astype(np.float32)
+    return BoxSeeds(relative, relative < THRESHOLDS["adaptive"], relative > SeedParameters().background, volume)
 
 
 RULES: dict[str, Expand] = {
@@ -141,7 +141,7 @@ def compare(
         recall=round(float((seeds.foreground & truth).sum() / truth.sum()), 4),
         background_share=round(float(background / truth.size), 4),
         background_precision=round(float((seeds.background & ~truth).sum() / background), 4) if background else 1.0,
-        volume=math.nan if name.startswith("paper") else round(float((seeds.relative < 1).sum() / truth.sum()), 4),
+        volume=round(float(seeds.volume / truth.sum()), 4),
         foreground_inside=int((seeds.foreground & inside).sum()),
         foreground_outside=int((seeds.foreground & outside).sum()),
         background_inside=int((seeds.background & inside).sum()),

@@ -110,7 +110,8 @@ def _convert(case: Case, plan: DatasetPlan, folder: Path) -> dict[str, Any]:
             instances = _instances(case, mask, grid, whole, plan)
             placed = [place_on_grid(instance, grid, plan.labels) for instance in instances]
             labels, box = np.zeros(grid.shape, dtype=np.uint8), bounding_window(placed)
-    inside = []
+    inside: list[npt.NDArray[Any]] = []
+    volumes: dict[int, float] = {}
     for channel, image in enumerate(images):
         path = folder / f"images{suffix}" / image_name(case.identifier, channel)
         by_reference = plan.images == "reference" and case.split == "train"
@@ -120,7 +121,7 @@ def _convert(case: Case, plan: DatasetPlan, folder: Path) -> dict[str, Any]:
             inside.append(sitk.GetArrayViewFromImage(voxels)[box].copy())
     if box is not None and labels is not None:
         start = np.array([side.start for side in box])
-        labels[box] = expand_points(
+        labels[box], volumes = expand_points(
             np.stack(inside),
             [_shifted(instance, -start) for instance in placed],
             spacing_mm=grid.spacing_mm,
@@ -130,7 +131,7 @@ def _convert(case: Case, plan: DatasetPlan, folder: Path) -> dict[str, Any]:
     if labels is not None:
         write_labels(labels, grid, folder / f"labels{suffix}" / f"{case.identifier}.nii.gz")
     if case.split == "train" and case.annotation != "dense" and labels is not None:
-        record |= statistics(labels, instances, plan, math.prod(grid.spacing_mm))
+        record |= statistics(labels, instances, plan, volumes, math.prod(grid.spacing_mm))
         write_csv(instances, folder / "points" / f"{case.identifier}.csv")
     return record
 

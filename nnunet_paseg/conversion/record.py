@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,11 @@ def points_files(points: Path) -> list[Path]:
 
 
 def statistics(
-    labels: npt.NDArray[np.uint8], instances: list[Instance], plan: DatasetPlan, voxel_mm3: float
+    labels: npt.NDArray[np.uint8],
+    instances: list[Instance],
+    plan: DatasetPlan,
+    volumes: Mapping[int, float],
+    voxel_mm3: float,
 ) -> dict[str, Any]:
     counts = np.zeros(plan.ignore_label + 1, dtype=np.int64)
     for plane in labels:
@@ -63,11 +68,10 @@ def statistics(
         "instances": len(instances),
         "voxels": {name: int(count) for name, count in zip(names, counts, strict=True)},
     }
-    threshold = plan.seeds.threshold
-    if plan.seeds.rule == "adaptive" and threshold is not None:
-        # The seeds are this fraction of the targets' estimated volume.
+    if plan.seeds.rule == "adaptive":
+        # Of the classes with targets only. Digits instead of decimals: micro-CT has targets of 1e-6 mm³.
         result["likely_volume_mm3"] = {
-            name: round(result["voxels"][name] / threshold * voxel_mm3, 1) for name in plan.class_names
+            name: float(f"{volumes[label] * voxel_mm3:.4g}") for name, label in plan.labels.items() if label in volumes
         }
     warnings = []
     for name in sorted({instance.class_name for instance in instances}):

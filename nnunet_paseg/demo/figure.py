@@ -39,7 +39,7 @@ def draw_cases(
         image, reference, grid = read_array(image_file), read_array(file), Grid.from_file(image_file)
         instances = simulate_points(reference, grid, LABELS, np.random.default_rng(0))
         placed = [place_on_grid(instance, grid, LABELS) for instance in instances]
-        seeds = expand_points(image[None], placed, spacing_mm=grid.spacing_mm, num_classes=1)
+        seeds = expand_points(image[None], placed, spacing_mm=grid.spacing_mm, num_classes=1).labels
         inside = np.concatenate([grid.to_voxels(instance.foreground) for instance in instances])
         outside = np.concatenate([grid.to_voxels(instance.background) for instance in instances])
         positions = np.concatenate([inside, outside]).astype(float)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,20 @@ from nnunet_paseg.points.instance import VoxelInstance
 from nnunet_paseg.seeds.rules import SeedParameters, box_seeds
 
 
+class Expansion(NamedTuple):
+    """The expanded points of a case.
+
+    Attributes:
+        labels: Label map (z, y, x): 0 where no target can be (outside every box, at background points and, with the
+            adaptive rule, far from the foreground points), 1..K in seeds, K+1 (ignore) elsewhere.
+        volumes: Estimated volume in voxels, by label of the classes that have targets; empty with the rule of the
+            paper. Targets that compete for voxels keep the volume that each of them has on its own.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    volumes: dict[int, float]
+
+
 def expand_points(
     image: npt.NDArray[np.floating],
     instances: Sequence[VoxelInstance],
@@ -19,7 +35,7 @@ def expand_points(
     spacing_mm: Sequence[float],
     num_classes: int,
     parameters: SeedParameters | None = None,
-) -> npt.NDArray[np.uint8]:
+) -> Expansion:
     """Expand the points of a case to a label map: the union of the seeds and background of all instances.
 
     A voxel that two classes claim gets the class with the smaller relative distance.
@@ -32,8 +48,7 @@ def expand_points(
         parameters: Parameters of the expansion; None for the defaults.
 
     Returns:
-        Label map (z, y, x): 0 where no target can be (outside every box, at background points and, with the adaptive
-        rule, far from the foreground points), 1..K in seeds, K+1 (ignore) elsewhere.
+        The label map, and the estimated volumes.
 
     Raises:
         PasegError: The image is not finite inside a box.
@@ -42,6 +57,7 @@ def expand_points(
     ignore = num_classes + 1
     labels = np.zeros(image.shape[1:], dtype=np.uint8)
     nearest = np.full(image.shape[1:], np.inf, dtype=np.float32)
+    volumes: dict[int, float] = {}
     for instance in instances:
         inside = image[:, instance.box[0], instance.box[1], instance.box[2]]
         if not np.isfinite(inside).all():
@@ -54,6 +70,8 @@ def expand_points(
             spacing_mm=spacing_mm,
             parameters=parameters,
         )
+        if not math.isnan(seeds.volume):
+            volumes[instance.label] = volumes.get(instance.label, 0.0) + seeds.volume
         box_labels, box_nearest = labels[instance.box], nearest[instance.box]
         # Background of this target stays background, unless it is unlabelled in another target's box.
         outside = seeds.background.copy()
@@ -62,4 +80,4 @@ def expand_points(
         claimed = seeds.foreground & ~outside & (seeds.relative < box_nearest)
         box_labels[claimed] = instance.label
         box_nearest[claimed] = seeds.relative[claimed]
-    return labels
+    return Expansion(labels, volumes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
@@ -68,18 +69,20 @@ class SeedParameters:
 
 
 class BoxSeeds(NamedTuple):
-    """The seeds of one target in its box, each (z, y, x).
+    """The seeds of one target in its box, each (z, y, x), and its volume.
 
     Attributes:
         relative: Number of nearer voxels as a fraction of the estimated volume (adaptive), or distance as a fraction of
             the largest distance (paper). The threshold applies to it, and overlapping targets are compared by it.
         foreground: Mask of the foreground seeds.
         background: Mask of the background seeds.
+        volume: Estimated volume of the target in voxels; NaN with the rule of the paper.
     """
 
     relative: npt.NDArray[np.float32]
     foreground: npt.NDArray[np.bool_]
     background: npt.NDArray[np.bool_]
+    volume: float
 
 
 def box_seeds(
@@ -109,7 +112,7 @@ def box_seeds(
     if parameters.rule == "paper":
         distance = geodesic_distance(image, marked, spacing_mm=spacing_mm, weight=weight, backend=backend)
         relative = (distance / max(float(distance.max()), 1e-12)).astype(np.float32)
-        return BoxSeeds(relative, relative < threshold, np.zeros_like(marked))
+        return BoxSeeds(relative, relative < threshold, np.zeros_like(marked), math.nan)
     shape: tuple[int, ...] = marked.shape
     image, edges = normalised(image), [1 / size for size in shape]
     contrast = CONTRAST * image
@@ -122,8 +125,9 @@ def box_seeds(
     straight = ndimage.distance_transform_edt(~sources, sampling=[2 * edge for edge in edges])
     distance *= radius_in_box(shape, extremes) + straight
     nearer = np.searchsorted(np.sort(distance, axis=None), distance)
-    relative = (nearer / likely_volume(image, distance, extremes)).astype(np.float32)
-    return BoxSeeds(relative, (relative < threshold) | marked, (relative > parameters.background) & ~marked)
+    volume = likely_volume(image, distance, extremes)
+    relative = (nearer / volume).astype(np.float32)
+    return BoxSeeds(relative, (relative < threshold) | marked, (relative > parameters.background) & ~marked, volume)
 
 
 def normalised(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -90,7 +90,7 @@ def predict(network: nn.Module, trainer: Any, dataset: Any) -> list[BorderlineVo
             logits = predictor.predict_sliding_window_return_logits(torch.from_numpy(np.array(image[:])))
             original = properties["shape_after_cropping_and_before_resampling"]
             size_mm3 = math.prod(properties["spacing"]) * math.prod(original)
-            likely_mm3 = np.array([known[name][labels[label]] for label in sorted(labels)])
+            likely_mm3 = np.array([known[name].get(labels[label], np.nan) for label in sorted(labels)])
             # On the CPU, which has more memory.
             cases.append(borderline_voxels(logits.cpu().float(), original, size_mm3, likely_mm3))
     finally:

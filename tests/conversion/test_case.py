@@ -52,7 +52,7 @@ def test_windows_around_the_targets_change_nothing(case, tmp_path):
     grid = Grid.from_file(case.images[0])
     points = read_points(folder / "points" / "case.csv", grid, PLAN.class_names)
     placed = [place_on_grid(instance, grid, PLAN.labels) for instance in points]
-    labels = expand_points(image, placed, spacing_mm=grid.spacing_mm, num_classes=2, parameters=PLAN.seeds)
+    labels = expand_points(image, placed, spacing_mm=grid.spacing_mm, num_classes=2, parameters=PLAN.seeds).labels
     np.testing.assert_array_equal(read_array(folder / "labelsTr" / "case.nii.gz"), labels)
     # Clicks are where simulate_points may put them in the whole volume: same random numbers, same borders.
     seed = int.from_bytes(hashlib.sha256(b"case").digest()[:8], "big")

@@ -1,13 +1,20 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.instance import VoxelInstance
-from nnunet_paseg.seeds.expand import expand_points
+from nnunet_paseg.seeds.expand import expand_points as expand
 from nnunet_paseg.seeds.rules import SeedParameters
 
 BOX = (slice(2, 9), slice(2, 9), slice(2, 9))
 PAPER = SeedParameters(rule="paper")
+
+
+def expand_points(*arguments, **options):
+    """The label map alone."""
+    return expand(*arguments, **options).labels
 
 
 def target(label=1, foreground=((5, 5, 5),), box=BOX):
@@ -124,3 +131,27 @@ def test_far_from_the_foreground_point_is_background_unless_another_box_leaves_i
         assert (expand_points(image, order, spacing_mm=(1, 1, 1), num_classes=1) == both).all()
     alone_small = expand_points(image, [small], spacing_mm=(1, 1, 1), num_classes=1)
     assert ((both == 0) == ((alone == 0) & (alone_small == 0))).all()
+
+
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 99),
+    corner=st.tuples(*[st.integers(0, 5)] * 3),
+    same_class=st.booleans(),
+    threshold=st.floats(0.1, 1),
+)
+def test_competing_targets_keep_the_volumes_that_they_have_on_their_own(seed, corner, same_class, threshold):
+    image = np.random.default_rng(seed).normal(0, 1, (1, 12, 12, 12))
+    box = tuple(slice(side, side + 7) for side in corner)
+    first = target()
+    second = target(1 if same_class else 2, (tuple(side + 3 for side in corner),), box)
+    options = {"spacing_mm": (1, 1, 1), "num_classes": 2, "parameters": SeedParameters(threshold=threshold)}
+    alone = [expand(image, [one], **options).volumes[one.label] for one in (first, second)]
+    together = expand(image, [first, second], **options).volumes
+    assert min(alone) >= 1
+    assert together == pytest.approx({1: sum(alone)} if same_class else {1: alone[0], 2: alone[1]})
+
+
+def test_the_paper_rule_and_a_case_without_targets_have_no_volumes():
+    assert expand(np.zeros((1, 12, 12, 12)), [target()], spacing_mm=(1, 1, 1), num_classes=1, parameters=PAPER)[1] == {}
+    assert expand(np.zeros((1, 4, 4, 4)), [], spacing_mm=(1, 1, 1), num_classes=1).volumes == {}
