@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -127,6 +129,31 @@ def test_a_missing_image_is_named(tmp_path):
 def test_an_image_that_is_not_3d_is_refused():
     with pytest.raises(PasegError, match="Expected a 3D image, got 2 dimensions"):
         Grid.from_image(sitk.Image([4, 4], sitk.sitkUInt8))
+
+
+@given(
+    size=st.floats(-3, 1).map(lambda digits: 10**digits),
+    ratios=st.tuples(*[st.floats(0.5, 4)] * 3),
+    origin=st.tuples(*[st.floats(-300, 300)] * 3),
+    angles=st.tuples(*[st.floats(-3, 3)] * 3),
+    shift=st.tuples(*[st.floats(-0.05, 0.05)] * 3),
+    axis=st.integers(0, 2),
+    apart=st.one_of(st.floats(0.2, 500), st.floats(-500, -0.2)),
+)
+def test_equal_grids_are_equal_in_voxels_from_a_micrometre_to_a_centimetre(
+    size, ratios, origin, angles, shift, axis, apart
+):
+    rotation = Rotation.from_euler("xyz", angles).as_matrix()
+    spacing = tuple(size * ratio for ratio in ratios)
+    # At 1 µm a header in single precision, 300 mm from the world's origin, has steps of 0.03 voxels.
+    grid = Grid((10, 20, 30), spacing, tuple(np.float32(origin).tolist()), tuple(np.float32(rotation).ravel().tolist()))
+    near = replace(grid, origin=tuple(np.float32(grid.to_world(shift)[0]).tolist()))
+    assert grid.same_as(near)
+    assert near.same_as(grid)
+    far = replace(grid, origin=tuple(grid.to_world(np.eye(3)[axis] * apart)[0].tolist()))
+    assert not grid.same_as(far)
+    assert not far.same_as(grid)
+    assert not grid.same_as(replace(grid, spacing_mm=tuple(np.multiply(spacing, np.where(np.eye(3)[axis], 1.03, 1)))))
 
 
 def test_grids_that_differ_are_not_the_same():
