@@ -16,7 +16,7 @@ import SimpleITK as sitk
 from nnunet_paseg.checking.plausibility import implausible
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import CaseFiles
-from nnunet_paseg.io.images import read_image
+from nnunet_paseg.io.images import header_warning, read_image
 from nnunet_paseg.points.formats import read_points
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import Instance, VoxelInstance, place_on_grid
@@ -37,6 +37,7 @@ class CaseReport:
         spacing_mm: Spacing (z, y, x) in mm.
         targets: Number of targets per class.
         problems: Messages, each with what to do.
+        warnings: Messages about images that can be used.
         instances: Targets that lie on the image's grid.
         swapped: Targets with LPS and RAS exchanged, if that solves all problems of the points.
         digest: Hash of the first channel's voxels.
@@ -47,6 +48,7 @@ class CaseReport:
     spacing_mm: tuple[float, ...] | None = None
     targets: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     instances: list[Instance] = field(default_factory=list)
     swapped: list[Instance] | None = None
     digest: str = ""
@@ -91,6 +93,8 @@ def _check_images(files: CaseFiles, channels: int, report: CaseReport) -> Grid |
         try:
             image = read_image(path)
             grid = Grid.from_image(image)
+            if warning := header_warning(path):
+                report.warnings.append(warning)
         except Exception as error:
             report.problems.append(_message(path, error))
             continue

@@ -158,6 +158,7 @@ def format_reports(reports: Sequence[CaseReport]) -> str:
         results = report.problems[:MAX_PROBLEMS] or ["ok" if report.targets else NO_TARGET]
         if more := len(report.problems) - MAX_PROBLEMS:
             results += [f"and {more} more problems"] * (more > 0)
+        results += [f"warning: {warning}" for warning in report.warnings]
         rows.append((report.case, shape, spacing, targets, results[0]))
         rows += [(report.case, "", "", "", result) for result in results[1:]]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]

@@ -20,9 +20,10 @@ import SimpleITK as sitk
 from nnunet_paseg.conversion.images import OutputError, image_name, place_image, read_mask, write_labels
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.conversion.record import input_state, record_file, sha256, statistics
-from nnunet_paseg.conversion.sources import as_source
+from nnunet_paseg.conversion.sources import ImageFile, as_source
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import write_json
+from nnunet_paseg.io.images import header_warning
 from nnunet_paseg.points.formats import read_points
 from nnunet_paseg.points.formats.csv import write_csv
 from nnunet_paseg.points.grid import Grid
@@ -94,6 +95,8 @@ def _convert(case: Case, plan: DatasetPlan, folder: Path) -> dict[str, Any]:
             raise PasegError(
                 f"{image.path} and {images[0].path} are on different grids: resample them to the same grid."
             )
+    files = [image.path for image in images if isinstance(image, ImageFile)]
+    contradictions = [warning for file in files if (warning := header_warning(file))]
     mask = None if case.mask is None else read_mask(as_source(case.mask), grid, plan)
     window = None
     if plan.crop is not None and mask is not None:
@@ -133,6 +136,8 @@ def _convert(case: Case, plan: DatasetPlan, folder: Path) -> dict[str, Any]:
     if case.split == "train" and case.annotation != "dense" and labels is not None:
         record |= statistics(labels, instances, plan, volumes, math.prod(grid.spacing_mm))
         write_csv(instances, folder / "points" / f"{case.identifier}.csv")
+    if contradictions:
+        record["warning"] = "; ".join([*contradictions, *([record["warning"]] if "warning" in record else [])])
     return record
 
 

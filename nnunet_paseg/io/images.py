@@ -128,7 +128,7 @@ def header_warning(path: Path) -> str | None:
     return (
         f"{path}: the {used} and the {other} of its header are {distance:.3g} voxels apart at a corner. SimpleITK "
         f"(nnU-Net, this package), 3D Slicer and ITK-SNAP use the {used}, {others}: click and predict with tools "
-        "that use the same one, or save the image again with the tool that shows it correctly."
+        "that use the same one, or save the image again with the tool that shows it correctly"
     )
 
 

@@ -4,6 +4,7 @@ import gzip
 import re
 import shutil
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -174,6 +175,18 @@ def test_images_that_cannot_be_used(folder):
     found = dict(problems(folder))
     assert found["a"].endswith("a.nii.gz contains 3 NaN or infinite voxels: repair it.")
     assert found["b"].endswith("b.nii.gz is 7 everywhere: export the image again")
+
+
+def test_a_header_that_contradicts_itself_is_a_warning(folder, capsys):
+    image = nibabel.load(folder / "b.nii.gz")
+    affine = image.affine.copy()
+    affine[2, 3] += 5
+    image.set_qform(affine, code=1)
+    nibabel.save(image, folder / "b.nii.gz")
+    assert main(["check", str(folder), str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"b +warning: .*b\.nii\.gz: the sform and the qform of its header are 2\.5 voxels apart", shown)
+    assert "2 cases: 2 ok" in shown
 
 
 def test_truncated_images(folder, tmp_path):

@@ -1,12 +1,17 @@
 """One case: what it needs of a volume, and what it does with sources of every kind."""
 
+import csv
 import hashlib
 import json
 import os
+import re
 from dataclasses import replace
 
+import nibabel
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nnunet_paseg.conversion.case import convert_case, record_file
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
@@ -14,6 +19,7 @@ from nnunet_paseg.conversion.staging import FOLDERS
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.images import read_array
 from nnunet_paseg.points.formats import read_points
+from nnunet_paseg.points.formats.csv import HEADER
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import place_on_grid
 from nnunet_paseg.points.simulate import simulate_points
@@ -150,3 +156,39 @@ def test_a_full_disk_is_said(case, tmp_path, monkeypatch):
     monkeypatch.setattr("nnunet_paseg.conversion.images.sitk.WriteImage", fail)
     with pytest.raises(PasegError, match=r"case\.nii\.gz cannot be written: make room"):
         made(case, PLAN, tmp_path / "out")
+
+
+@settings(max_examples=8)
+@given(size=st.floats(-3, 1).map(lambda digits: 10**digits))
+def test_estimated_volumes_have_digits_from_a_micrometre_to_a_centimetre(tmp_path_factory, size):
+    folder = tmp_path_factory.mktemp("sizes")
+    rng, mask = np.random.default_rng(0), np.zeros((12, 14, 16), dtype=np.uint8)
+    mask[4:8, 5:9, 6:10] = 1
+    image = rng.normal(100, 5, mask.shape).astype(np.float32) + 40 * mask
+    volumes = {}
+    for name, spacing in (("mm", 1.0), ("other", size)):
+        write_image(image, folder / f"{name}.nii.gz", (spacing,) * 3)
+        write_image(mask, folder / f"{name}_mask.nii.gz", (spacing,) * 3)
+        case = Case(name, (folder / f"{name}.nii.gz",), mask=folder / f"{name}_mask.nii.gz", annotation="simulated")
+        if name == "other":  # the same clicks
+            case = replace(case, points=folder / "other.csv", annotation="points")
+            rows = csv.reader((folder / "out" / "points" / "mm.csv").read_text(encoding="utf-8").splitlines())
+            scaled = [[*row[:3], *(repr(float(number) * size) for number in row[3:])] for row in list(rows)[1:]]
+            lines = [",".join(HEADER), *(",".join(row) for row in scaled)]
+            case.points.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        made(case, PLAN, folder / "out")
+        record = json.loads((folder / "out" / "records" / f"{name}.json").read_text(encoding="utf-8"))
+        volumes[name] = record["likely_volume_mm3"]
+    assert set(volumes["mm"]) == set(volumes["other"]) == {"one"}, "a class without targets has no volume, not 0"
+    assert volumes["other"]["one"] == pytest.approx(volumes["mm"]["one"] * size**3, rel=1e-3)
+
+
+def test_a_header_that_contradicts_itself_is_a_warning(case, tmp_path):
+    image = nibabel.load(case.images[1])
+    affine = image.affine.copy()
+    affine[0, 3] += 3
+    image.set_sform(affine, code=2)
+    nibabel.save(image, case.images[1])
+    made(case, PLAN, tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "records" / "case.json").read_text(encoding="utf-8"))
+    assert re.search(r"B\.nii\.gz: the qform and the sform of its header are 3 voxels apart", record["warning"])
