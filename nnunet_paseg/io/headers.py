@@ -177,6 +177,8 @@ def _after_text(
     """Return the voxels after a text header, or in a file of their own."""
     if kind not in _TYPES:
         raise damaged(path, f"unknown type '{kind}'")
+    if detached == "" or not (detached or "").isprintable():
+        raise damaged(path, "its header names no file of voxels")
     if detached is not None and ("%" in detached or detached.split()[0] == "LIST"):
         raise PasegError(f"{path} is in several files, which cannot be checked: save it as one, e.g. .nii.gz.")
     dtype = np.dtype(order + _TYPES[kind])

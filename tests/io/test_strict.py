@@ -122,6 +122,33 @@ def test_a_changed_nifti_header_gives_the_same_image_or_a_message(folder, name, 
 
 
 @pytest.mark.parametrize("name", FILES)
+@settings(max_examples=40)
+@given(data=st.data(), byte=st.integers(0, 255), length=st.integers(0, 6))
+def test_whatever_bytes_are_in_a_header_nothing_but_a_message_is_raised(folder, name, data, byte, length):
+    path, _ = write(folder, name)
+    content = path.read_bytes()
+    raw = bytearray(gzip.decompress(content) if name.endswith(".gz") else content)
+    start = data.draw(st.integers(0, 351 if ".nii" in name else raw.find(b"\x00") % 500))
+    raw[start : start + length] = bytes([byte])
+    path.write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+    try:
+        read_image(path)
+    except PasegError as error:
+        message = str(error)
+    else:
+        message = str(path)
+    assert str(path) in message
+
+
+@pytest.mark.parametrize("file", ["", "\0", "LIST", "a%d.raw", "nowhere.raw", "."])
+def test_a_meta_image_without_one_file_of_voxels_is_refused(folder, file):
+    path, _ = write(folder, "c.mhd")
+    path.write_bytes(path.read_bytes().replace(b"= c.raw", b"= " + file.encode()))
+    with pytest.raises(PasegError, match=r"c\.mhd"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("name", FILES)
 @settings(max_examples=20)
 @given(data=st.data(), bad=st.sampled_from(["0", "nan", "inf", "-nan", "1,5", "x", ""]))
 def test_a_spacing_or_an_origin_that_is_no_number_is_refused(folder, name, data, bad):
