@@ -17,7 +17,7 @@ from nnunet_paseg.checking.plausibility import implausible
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import CaseFiles
 from nnunet_paseg.io.images import header_warning, read_image
-from nnunet_paseg.points.formats import read_points
+from nnunet_paseg.points.formats import doubts, read_points
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import Instance, VoxelInstance, place_on_grid
 
@@ -133,6 +133,8 @@ def _check_points(path: Path, grid: Grid, class_names: Sequence[str], report: Ca
     report.targets = Counter(instance.class_name for instance in instances)
     for instance, voxels in zip(instances, placed, strict=True):
         report.problems += [f"{path}: {problem}" for problem in implausible(instance, voxels, grid)]
+    if not problems:
+        report.problems += doubts(path, grid)
 
 
 def _place(

@@ -173,8 +173,10 @@ def _case_of_points(path: Path, *, is_map_marked: bool) -> str | None:
     if path.is_dir():
         return composed(path.name) if any(_is_file(file, POINTS + IMAGES) for file in path.iterdir()) else None
     if _is_file(path, POINTS):
+        if is_table_schema(path):
+            return None
         stem = _without(path, POINTS)
-        return re.sub(r"(\.(ijk|kji)|_0000)$", "", stem, flags=re.IGNORECASE)
+        return re.sub(r"((\.mm)?\.(ijk|kji)(\.mm)?|_0000)$", "", stem, flags=re.IGNORECASE)
     if _is_file(path, IMAGES):
         stem = _without(path, IMAGES)
         mark = next((mark for mark in MAP_MARKS if stem.endswith(mark)), None)
@@ -184,6 +186,14 @@ def _case_of_points(path: Path, *, is_map_marked: bool) -> str | None:
 
 def _channels(numbers: Iterable[int]) -> str:
     return ", ".join(f"{number:04d}" for number in numbers)
+
+
+def is_table_schema(path: Path) -> bool:
+    """Return whether a file describes the columns of the table next to it, as 3D Slicer saves with every table."""
+    match = re.fullmatch(r"(.+)\.schema\.(csv|tsv|txt)", path.name, re.IGNORECASE)
+    return match is not None and any(
+        path.with_name(match[1] + suffix).is_file() for suffix in (".csv", ".tsv", ".txt", ".CSV", ".TSV", ".TXT")
+    )
 
 
 def _is_file(path: Path, endings: tuple[str, ...]) -> bool:

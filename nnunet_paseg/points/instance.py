@@ -18,17 +18,19 @@ class Instance:
         class_name: Class in the dataset's label table, e.g. ``"tumor"``.
         foreground: Points (n, 3) inside the target, world LPS millimetres (x, y, z).
         background: Points (m, 3) outside the target, world LPS millimetres (x, y, z).
+        in_voxels: Whether the file contained voxel indices, not millimetres.
     """
 
     class_name: str
     foreground: FloatArray
     background: FloatArray
+    in_voxels: bool = False
 
     def __post_init__(self) -> None:
         for role in ("foreground", "background"):
             points = np.asarray(getattr(self, role), dtype=np.float64).reshape(-1, 3)
             if not np.isfinite(points).all():
-                raise PasegError(f"Instance of class '{self.class_name}': a {role} point is not finite: {points}.")
+                raise PasegError(f"Instance of class '{self.class_name}': a {role} point is not finite: delete it.")
             object.__setattr__(self, role, points)
 
 
@@ -73,10 +75,13 @@ def place_on_grid(instance: Instance, grid: Grid, labels: dict[str, int]) -> Vox
     shape = np.asarray(grid.shape)
     for point, voxel in zip(points, voxels, strict=True):
         if (voxel < 0).any() or (voxel >= shape).any():
+            in_mm, cause = "", "Was the points layer made without the image layer's scale, so that it is in millimetres"
+            if not instance.in_voxels:
+                in_mm = f"{[float(f'{value:.6g}') for value in point]} mm (LPS) is "
+                cause = "Are LPS and RAS swapped"
             raise PasegError(
-                f"A point of an {who} lies outside the image: {np.round(point, 2).tolist()} mm (LPS) is voxel "
-                f"{voxel.tolist()} (z, y, x) of an image of {list(grid.shape)}. Are LPS and RAS swapped, or does the "
-                "point belong to another image?"
+                f"A point of an {who} lies outside the image: {in_mm}voxel {voxel.tolist()} (z, y, x) of an image of "
+                f"{list(grid.shape)}. {cause}, or does the point belong to another image?"
             )
     low, high = voxels.min(axis=0), voxels.max(axis=0)
     first = np.where(low == 0, 0, low + 1)

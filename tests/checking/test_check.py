@@ -71,7 +71,8 @@ def test_good_folders_are_good(folder, capsys):
 
 
 def test_a_case_without_target_is_said(folder):
-    writers.save_markups(folder / "b.mrk.json", writers.point_list([]))
+    (folder / "b.mrk.json").unlink()
+    write_csv([], folder / "b.csv")
     assert format_reports(check_folder(folder, folder, ["target"])).endswith(
         "no target, all voxels will be background: b"
     )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.points.formats.text import shown
 from nnunet_paseg.points.grid import FloatArray, Grid
 
 LPS_FROM_RAS = np.array([-1.0, -1.0, 1.0])
 """Factors of x, y and z that convert RAS to LPS, and LPS to RAS."""
+FARTHEST_MM = 1e9
+"""No coordinate is larger, in any unit: voxel indices still fit into integers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,22 +23,25 @@ class ControlPoint:
 
     Attributes:
         position: (3,) world LPS millimetres (x, y, z).
-        label: the point's own name, as typed or as the tool numbered it.
-        list_name: name of its list; empty if the list has no name.
-        where: file and number of the point, for messages.
+        label: The point's own name, as typed or as the tool numbered it.
+        list_name: Name of its list; empty if the list has no name.
+        where: File and number of the point, for messages.
+        number: Number of its target, if the file has a column for it.
+        in_voxels: Whether the file contains voxel indices, not millimetres.
     """
 
     position: FloatArray
     label: str
     list_name: str
     where: str
+    number: int | None = None
+    in_voxels: bool = False
 
     def __post_init__(self) -> None:
-        if not np.isfinite(self.position).all():
-            raise PasegError(f"{self} has the coordinates {self.position.tolist()}: place it again, or delete it.")
+        check_position(self.position, str(self))
 
     def __str__(self) -> str:
-        return f"{self.where} '{self.label}'" if self.label else self.where
+        return f"{self.where} '{shown(self.label)}'" if self.label else self.where
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +52,8 @@ class Box:
         centre: (3,) world LPS millimetres (x, y, z).
         axes: (3, 3) unit vectors of the edges in world LPS, one per column.
         size_mm: (3,) lengths of the edges.
-        name: the box's name.
-        where: file and number of the box, for messages.
+        name: The box's name.
+        where: File and number of the box, for messages.
     """
 
     centre: FloatArray
@@ -57,8 +63,9 @@ class Box:
     where: str
 
     def __post_init__(self) -> None:
-        finite = all(np.isfinite(values).all() for values in (self.centre, self.axes, self.size_mm))
-        if not finite or (self.size_mm <= 0).any():
+        check_position(self.centre, str(self))
+        finite = all(np.isfinite(values).all() for values in (self.axes, self.size_mm))
+        if not finite or (self.size_mm <= 0).any() or (self.size_mm > FARTHEST_MM).any():
             raise PasegError(
                 f"{self}: a box needs a centre and three positive sizes, got {self.size_mm.tolist()} mm: draw it again."
             )
@@ -66,11 +73,12 @@ class Box:
             raise PasegError(f"{self}: its orientation {self.axes.ravel().tolist()} is not a rotation: draw it again.")
 
     def __str__(self) -> str:
-        return f"{self.where} '{self.name}'" if self.name else self.where
+        return f"{self.where} '{shown(self.name)}'" if self.name else self.where
 
-    def contains(self, position: FloatArray) -> bool:
-        """Return whether a world LPS position is in the box."""
-        return bool((np.abs((position - self.centre) @ self.axes) <= self.size_mm / 2 + 1e-6).all())
+    def contains(self, positions: FloatArray) -> npt.NDArray[np.bool_]:
+        """Return which of the (n, 3) world LPS positions are in the box."""
+        offsets = np.abs((positions - self.centre) @ self.axes)
+        return np.asarray((offsets <= self.size_mm / 2 * (1 + 1e-6)).all(axis=-1))
 
     def corners(self, grid: Grid) -> FloatArray:
         """Return two opposite corners, in the first planes of voxels on or outside the box (oblique: its bounding box).
@@ -100,14 +108,12 @@ class Markups:
     """All points and boxes of a file, in its order.
 
     Attributes:
-        points: control points.
-        boxes: boxes.
-        in_world: whether the file contains millimetres, not voxel indices.
+        points: Control points.
+        boxes: Boxes.
     """
 
     points: list[ControlPoint] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
-    in_world: bool = True
 
     def extend(self, other: Markups) -> None:
         """Append the points and boxes of another file."""
@@ -124,15 +130,21 @@ class Markups:
 
     def with_swapped_axes(self) -> Markups:
         """Return a copy with LPS read as RAS and RAS as LPS; points in voxels stay unchanged."""
-        if not self.in_world:
-            return self
         return Markups(
-            [replace(point, position=point.position * LPS_FROM_RAS) for point in self.points],
-            [
-                replace(box, centre=box.centre * LPS_FROM_RAS, axes=box.axes * LPS_FROM_RAS[:, None])
-                for box in self.boxes
-            ],
+            [p if p.in_voxels else replace(p, position=p.position * LPS_FROM_RAS) for p in self.points],
+            [replace(b, centre=b.centre * LPS_FROM_RAS, axes=b.axes * LPS_FROM_RAS[:, None]) for b in self.boxes],
         )
+
+
+def check_position(position: FloatArray, who: str) -> FloatArray:
+    """Return a position.
+
+    Raises:
+        PasegError: A coordinate is not finite, or too large for any image.
+    """
+    if not (np.abs(position) <= FARTHEST_MM).all():
+        raise PasegError(f"{who} has the coordinates {position.tolist()}: place it again, or delete it.")
+    return position
 
 
 def as_lps(position: FloatArray, system: str, where: str) -> FloatArray:
@@ -148,10 +160,5 @@ def as_lps(position: FloatArray, system: str, where: str) -> FloatArray:
     """
     known = {"LPS": False, "1": False, "RAS": True, "0": True}
     if system.strip().upper() not in known:
-        raise PasegError(f"{where}: the coordinate system is '{system}': save the points in LPS or RAS.")
+        raise PasegError(f"{where}: the coordinate system is '{shown(system)}': save the points in LPS or RAS.")
     return position * LPS_FROM_RAS if known[system.strip().upper()] else position
-
-
-def point_at(path: Path, number: int) -> str:
-    """Return the name of a point in messages, counted from one."""
-    return f"{path}, point {number}"

@@ -1,23 +1,28 @@
 """The naming rule: class, target number and role in the name of a list, a point or a box.
 
 A name consists of words in any order: a class of the dataset, a number that distinguishes targets of one class, a role.
-A number after a hyphen at the end (``tumor-3``), after a role (``bg 3``) or alone counts points and is ignored.
+A number after a hyphen at the end (``tumor-3``), after a role (``bg 3``), after a default name (``F_3``) or alone
+counts points and is ignored.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.points.formats.text import shown
 
 ROLES = {
     **dict.fromkeys(("fg", "foreground", "in", "inside"), "foreground"),
     **dict.fromkeys(("bg", "background", "out", "outside"), "background"),
 }
-DEFAULT_NAME = re.compile(r"(f|p|r|roi|points?|fiducials?|markups?|markups?(fiducial|roi)|list|pointlist)")
-"""Default names of lists and boxes."""
+DEFAULT_WORD = re.compile(
+    r"f|p|r|roi|points?|fiducials?|markups?|markups?(fiducial|roi)|list|pointlist|label|crop|volume|rendering|copy"
+)
+"""Words of default names: "F", "MarkupsFiducial_1", "F Copy", "Crop Volume ROI", ITK-SNAP's "Label 1"."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class ParsedName:
     role: str | None = None
 
 
-def parse_name(name: str, class_names: Sequence[str], *, who: str, case: str = "") -> ParsedName:
+def parse_name(name: str, class_names: Sequence[str], *, who: str, case: str = "", is_list: bool = False) -> ParsedName:
     """Parse the name of a list, a point or a box.
 
     Args:
@@ -37,6 +42,7 @@ def parse_name(name: str, class_names: Sequence[str], *, who: str, case: str = "
         class_names: Classes of the dataset; case is ignored, and underscores count as spaces.
         who: Point or list, for messages.
         case: Case identifier, which is ignored as a name.
+        is_list: Whether this is the name of a list, in which a number after a default name ("F_1") counts targets.
 
     Returns:
         Class, target number and role.
@@ -48,8 +54,9 @@ def parse_name(name: str, class_names: Sequence[str], *, who: str, case: str = "
         >>> parse_name("Tumor 2 bg-5", ["tumor"], who="point 5")
         ParsedName(class_name='tumor', number=2, role='background')
     """
-    rest = _plain(name)
-    if case and re.sub(r"-\d+$", "", rest) == _plain(case):
+    rest = plain(name)
+    # 3D Slicer calls an ROI after the image: "case_1 ROI".
+    if case and re.fullmatch(rf"{re.escape(plain(case))}( ({DEFAULT_WORD.pattern}))*(-\d+)?", rest):
         return ParsedName()
     class_name = None
     # Longest first: "left kidney" before "kidney".
@@ -58,31 +65,38 @@ def parse_name(name: str, class_names: Sequence[str], *, who: str, case: str = "
             class_name = candidate
             rest = f"{rest[: match.start()]} {rest[match.end() :]}"
             break
-    rest = re.sub(r"-\d+\s*$", "", rest)
+    has_count = re.search(r"-\d+\s*$", rest)
+    rest = rest[: has_count.start()] if has_count else rest
     number = role = None
     named = class_name is not None
     for word in re.split(r"[\s\-.,:;#()]+", rest):
-        if word in ROLES and role in (None, ROLES[word]):
-            role = ROLES[word]
-        elif word.isdecimal() and (role or number is None):
+        match = re.fullmatch(r"([^\W\d]*)(\d{0,9})", word)
+        text, digits = match.groups() if match else (word, "")
+        if text in ROLES and role in (None, ROLES[text]):
+            role = ROLES[text]
+        elif digits and not text and (role or number is None or class_name is None):
             # After a role, or without a name, a number counts points.
-            number = int(word) if named and not role else number
-        elif word and not named and DEFAULT_NAME.fullmatch(word):
+            number = int(digits) if named and not role and number is None else number
+        elif text == "copy" or (text and class_name is None and DEFAULT_WORD.fullmatch(text)):
             named = True
+            number = int(digits) if digits and number is None else number
         elif word:
             raise PasegError(
-                f"{who}: '{word}' in the name '{name}' is neither a class ({', '.join(class_names)}) nor a number nor "
-                f"a role ({', '.join(ROLES)}): correct the name, or leave it as the tool had it."
+                f"{who}: '{shown(word)}' in the name '{shown(name)}' is neither a class ({', '.join(class_names)}) nor "
+                f"a number nor a role ({', '.join(ROLES)}): correct the name."
             )
+    if class_name is None and not is_list and not has_count:
+        number = None
     return ParsedName(class_name, number, role)
 
 
-def _plain(text: str) -> str:
-    return re.sub(r"[\s_]+", " ", text).strip().casefold()
+def plain(text: str) -> str:
+    """Return a name as it is compared: in lower case and one Unicode form, with single spaces."""
+    return re.sub(r"[\s_]+", " ", unicodedata.normalize("NFC", text)).strip().casefold()
 
 
 def _whole(name: str) -> re.Pattern[str]:
     """Return a pattern of a name that is not part of a longer word; digits may follow ("tumor2")."""
-    plain = _plain(name)
-    no_digit = r"(?!\d)" if plain[-1:].isdigit() else ""
-    return re.compile(rf"(?<!\w){re.escape(plain)}(?![^\W\d]){no_digit}")
+    pattern = plain(name)
+    no_digit = r"(?!\d)" if pattern[-1:].isdigit() else ""
+    return re.compile(rf"(?<!\w){re.escape(pattern)}(?![^\W\d]){no_digit}")

@@ -10,10 +10,11 @@ import numpy as np
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.formats.markups import ControlPoint
 from nnunet_paseg.points.formats.naming import ParsedName
-from nnunet_paseg.points.grid import FloatArray, Grid
+from nnunet_paseg.points.grid import FloatArray, Grid, IntArray
 from nnunet_paseg.points.instance import Instance
 
 ROLE_HINT = "add 'fg' or 'bg' to the names of the points"
+MAX_NAMED = 3
 OTHER_ROLE = {"foreground": "background", "background": "foreground"}
 
 
@@ -54,9 +55,10 @@ def instance_of(target: list[NamedPoint], class_name: str, grid: Grid) -> Instan
     """
     roles = {point.role for point in target if point.role}
     if not roles:
-        enclosed = _enclosed(target, grid)
+        enclosed = enclosed_by_others(target, grid)
         if len(enclosed) != 1:
-            found = "none" if not enclosed else f"{len(enclosed)} ({', '.join(str(target[i]) for i in enclosed)})"
+            some = [str(target[index]) for index in enclosed[:MAX_NAMED]] + ["..."] * (len(enclosed) > MAX_NAMED)
+            found = f"{len(enclosed)} ({', '.join(some)})" if enclosed else "none"
             raise PasegError(
                 f"{target[0]} to {target[-1]}: of these {len(target)} points of class '{class_name}' one should "
                 f"be enclosed by the others, the foreground point, but {found} is. Click one point inside the target "
@@ -66,7 +68,8 @@ def instance_of(target: list[NamedPoint], class_name: str, grid: Grid) -> Instan
     else:
         default = OTHER_ROLE[roles.pop()] if len(roles) == 1 else None
         foreground, background = by_role(target, default=default)
-    return Instance(class_name, positions_of(foreground), positions_of(background))
+    in_voxels = all(point.control_point.in_voxels for point in target)
+    return Instance(class_name, positions_of(foreground), positions_of(background), in_voxels)
 
 
 def by_role(target: Sequence[NamedPoint], *, default: str | None) -> tuple[list[NamedPoint], list[NamedPoint]]:
@@ -80,28 +83,31 @@ def by_role(target: Sequence[NamedPoint], *, default: str | None) -> tuple[list[
     return sides["foreground"], sides["background"]
 
 
-def _enclosed(target: Sequence[NamedPoint], grid: Grid) -> list[int]:
+def enclosed_by_others(target: Sequence[NamedPoint], grid: Grid) -> list[int]:
     """Return the indices of the points that are between the others along every axis of the image."""
-    voxels = grid.to_voxels(positions_of(target))
-    last = np.asarray(grid.shape) - 1
-    strictly, at_border = [], []
-    for index, voxel in enumerate(voxels):
-        others = np.delete(voxels, index, axis=0)
-        if not len(others):
-            continue
-        low, high = others.min(axis=0), others.max(axis=0)
-        # Two outermost points at one face mean that a click may be missing elsewhere.
-        if (((others == low).sum(axis=0) > 1) & (low > 0)).any() or (
-            ((others == high).sum(axis=0) > 1) & (high < last)
-        ).any():
-            continue
-        below, above = voxel > low, voxel < high
-        if (below & above).all():
-            strictly.append(index)
-        # At the image's border there is no room for points outside the target.
-        if ((below | (low == 0)) & (above | (high == last)) & (voxel >= low) & (voxel <= high)).all():
-            at_border.append(index)
-    return strictly or at_border
+    if len(target) < 2:
+        return []
+    voxels, last = grid.to_voxels(positions_of(target)), np.asarray(grid.shape) - 1
+    ordered = np.sort(voxels, axis=0)
+    # The outermost points of all others; a point that is outermost itself leaves the next one.
+    low = np.where(voxels == ordered[0], ordered[1], ordered[0])
+    high = np.where(voxels == ordered[-1], ordered[-2], ordered[-1])
+    # Two outermost points at one face mean that a click may be missing elsewhere.
+    doubled = ((_others_at(voxels, low) > 1) & (low > 0)) | ((_others_at(voxels, high) > 1) & (high < last))
+    below, above = voxels > low, voxels < high
+    strictly = (below & above & ~doubled).all(axis=1)
+    # At the image's border there is no room for points outside the target.
+    at_border = (below | (low == 0)) & (above | (high == last)) & (voxels >= low) & (voxels <= high) & ~doubled
+    return np.flatnonzero(strictly if strictly.any() else at_border.all(axis=1)).tolist()
+
+
+def _others_at(voxels: IntArray, planes: IntArray) -> IntArray:
+    """Count, for every point and axis, the other points in a plane."""
+    counts = np.zeros_like(voxels)
+    for axis in range(3):
+        present, number = np.unique(voxels[:, axis], return_counts=True)
+        counts[:, axis] = number[np.searchsorted(present, planes[:, axis])]
+    return counts - (voxels == planes)
 
 
 def positions_of(target: Sequence[NamedPoint]) -> FloatArray:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.formats.markups import Box, ControlPoint, Markups
 from nnunet_paseg.points.formats.naming import ParsedName, parse_name
-from nnunet_paseg.points.formats.roles import NamedPoint, by_role, instance_of, positions_of
+from nnunet_paseg.points.formats.roles import (
+    ROLE_HINT,
+    NamedPoint,
+    by_role,
+    enclosed_by_others,
+    instance_of,
+    positions_of,
+)
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import Instance
 
@@ -33,8 +41,10 @@ def find_targets(markups: Markups, grid: Grid, class_names: Sequence[str], *, ca
     loose = [_name(point, class_names, case) for point in markups.points]
     instances = []
     for box, parsed, members in _members(markups.boxes, loose, class_names, case):
-        loose = [point for point in loose if point not in members]
+        taken = {id(point) for point in members}
+        loose = [point for point in loose if id(point) not in taken]
         class_name = parsed.class_name or next((point.class_name for point in members if point.class_name), None)
+        _check_members(box, members, grid)
         foreground, background = by_role(members, default="foreground")
         if not foreground:
             raise PasegError(f"{box} contains no foreground point: click at least one point inside the target.")
@@ -45,19 +55,50 @@ def find_targets(markups: Markups, grid: Grid, class_names: Sequence[str], *, ca
                 np.concatenate([box.corners(grid), positions_of(background)]),
             )
         )
+    groups = _groups(loose, class_names)
+    _check_numbers(groups)
     return instances + [
         instance_of(target, class_name, grid)
-        for (class_name, _), group in _groups(loose, class_names).items()
+        for (class_name, _), group in groups.items()
         for target in _split(group, grid)
     ]
 
 
 def _name(point: ControlPoint, class_names: Sequence[str], case: str) -> NamedPoint:
+    own = parse_name(point.label, class_names, who=point.where, case=case)
     return NamedPoint(
         point,
-        parse_name(point.label, class_names, who=point.where, case=case),
-        parse_name(point.list_name, class_names, who=f"{point.where}, list", case=case),
+        own if point.number is None else replace(own, number=point.number),
+        parse_name(point.list_name, class_names, who=f"{point.where}, list", case=case, is_list=True),
     )
+
+
+def _check_members(box: Box, members: Sequence[NamedPoint], grid: Grid) -> None:
+    """Raise PasegError if the points without role in a box may be the clicks of whole targets.
+
+    An ROI for cropping or display contains foreground and outer points alike, all of which would become foreground.
+    """
+    unnamed = [point for point in members if not point.role]
+    is_mixed = bool(unnamed) and any(point.role == "foreground" for point in members)
+    if is_mixed or len(unnamed) >= _clicks(grid) - 1 or enclosed_by_others(unnamed, grid):
+        raise PasegError(
+            f"{box} contains {len(unnamed)} points without a role, so either the box or the points around it may mark "
+            f"the target: {ROLE_HINT}, or remove the box or the outer points."
+        )
+
+
+def _check_numbers(groups: dict[tuple[str, int | None], list[NamedPoint]]) -> None:
+    """Raise PasegError if each number of a class belongs to one point, so that it probably counts points."""
+    for name in dict.fromkeys(class_name for class_name, _ in groups):
+        numbered = [
+            group for (class_name, number), group in groups.items() if class_name == name and number is not None
+        ]
+        if len(numbered) > 1 and all(len(group) == 1 for group in numbered):
+            raise PasegError(
+                f"{numbered[0][0]} to {numbered[-1][0]}: the numbers in these {len(numbered)} names are numbers of "
+                f"targets, each of which would have one point. If they number the points of one target, put a hyphen "
+                f"before them ('{name}-1')."
+            )
 
 
 def _members(
@@ -65,19 +106,21 @@ def _members(
 ) -> list[tuple[Box, ParsedName, list[NamedPoint]]]:
     """Return every box with its parsed name and the points inside it, unless their names contradict."""
     result: list[tuple[Box, ParsedName, list[NamedPoint]]] = []
+    owners: dict[int, Box] = {}
+    positions = positions_of(points)
     for box in boxes:
         parsed = parse_name(box.name, class_names, who=box.where, case=case)
+        inside = [points[index] for index in np.flatnonzero(box.contains(positions)).tolist()]
         members = [
             point
-            for point in points
-            if box.contains(point.control_point.position)
-            and (parsed.class_name is None or point.class_name in (None, parsed.class_name))
+            for point in inside
+            if (parsed.class_name is None or point.class_name in (None, parsed.class_name))
             and (parsed.number is None or point.number in (None, parsed.number))
         ]
-        for other, _, taken in result:
-            if shared := [point for point in members if point in taken]:
+        for point in members:
+            if (other := owners.setdefault(id(point), box)) is not box:
                 raise PasegError(
-                    f"{shared[0]} is in two boxes, {other} and {box}: name boxes and points alike, e.g. "
+                    f"{point} is in two boxes, {other} and {box}: name boxes and points alike, e.g. "
                     f"'{class_names[0]} 1' and '{class_names[0]} 2'."
                 )
         result.append((box, parsed, members))
@@ -117,7 +160,12 @@ def _only(class_names: Sequence[str], who: str) -> str:
 
 def _split(group: list[NamedPoint], grid: Grid) -> list[list[NamedPoint]]:
     """Split points without roles into targets of seven points (in a single slice: of five)."""
-    size = 1 + 2 * sum(n > 1 for n in grid.shape)
+    size = _clicks(grid)
     if any(point.role for point in group) or len(group) % size:
         return [group]
     return [group[start : start + size] for start in range(0, len(group), size)]
+
+
+def _clicks(grid: Grid) -> int:
+    """Return the number of clicks of one target: one inside, and one outside each of its faces."""
+    return 1 + 2 * sum(length > 1 for length in grid.shape)

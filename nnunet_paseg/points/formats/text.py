@@ -1,57 +1,57 @@
-"""Text files and tables."""
+"""Text files of any system: encodings, byte order marks and line ends."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
+import codecs
+import re
+import unicodedata
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.points.grid import FloatArray
+
+MAX_BYTES = 1 << 24
+"""A larger file does not contain clicks."""
+MAX_SHOWN = 80
 
 
 def read_text(path: Path) -> str:
-    """Read a text file, with or without a byte order mark.
+    """Read a text file in UTF-8, UTF-16 (with a byte order mark) or Windows-1252; all its lines end in a line feed.
 
     Raises:
-        PasegError: The file is missing or not text in UTF-8.
+        PasegError: The file is missing, too large or not text.
     """
     try:
-        # 3D Slicer 5 leaves carriage returns in the middle of some lines.
-        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "")
+        if path.stat().st_size > MAX_BYTES:
+            raise PasegError(f"{path} is larger than {MAX_BYTES >> 20} MiB, so it is not a point file: remove it.")
+        content = path.read_bytes()
     except OSError as error:
         raise PasegError(f"{path} cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise PasegError(f"{path} is not text in UTF-8: save it again as plain text.") from error
+    text = _decode(content)
+    if text is None or any(unicodedata.category(character) == "Cc" for character in set(text) - set("\t\r\n")):
+        raise PasegError(f"{path} is not text in UTF-8: save it again as plain text.")
+    return _line_feeds(text)
 
 
-def rows(text: str, *, delimiter: str = ",") -> tuple[list[str], Iterator[tuple[int, dict[str, str]]]]:
-    """Return the header of a table and its lines as numbers and cells by column.
-
-    Empty lines are left out, and missing cells are empty.
-    """
-    reader = csv.reader(text.splitlines(), delimiter=delimiter)
-    header = [name.strip() for name in next(reader, [])]
-
-    def lines() -> Iterator[tuple[int, dict[str, str]]]:
-        for fields in reader:
-            if any(field.strip() for field in fields):
-                padded = fields + [""] * (len(header) - len(fields))
-                yield reader.line_num, dict(zip(header, (field.strip() for field in padded), strict=False))
-
-    return header, lines()
+def _decode(content: bytes) -> str | None:
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ("utf-16",) if is_utf16 else ("utf-8-sig", "cp1252"):
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return None
 
 
-def coordinates(row: dict[str, str], columns: Sequence[str], where: str) -> FloatArray:
-    """Return three coordinates of a line.
+def _line_feeds(text: str) -> str:
+    text = re.sub(r"(?<!\r)\r+\n", "\n", text)
+    if "\n" in text:
+        # 3D Slicer 5 leaves carriage returns in the middle of some lines of .fcsv files, before a comma.
+        text = re.sub(r"(?<!\r)\r+(?=,)", "", text)
+    return text.replace("\r", "\n")
 
-    Raises:
-        PasegError: A coordinate is not a number.
-    """
-    try:
-        return np.array([float(row[column]) for column in columns])
-    except ValueError:
-        values = [row[column] for column in columns]
-        raise PasegError(f"{where}: {values} are not three numbers: place the point again, or delete it.") from None
+
+def shown(value: Any) -> str:
+    """Return a value as one short line for a message."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."

@@ -146,3 +146,18 @@ def test_named_values_of_itk_snap(image, tmp_path):
     (tmp_path / "labels.txt").write_text("tumor\nedema\n", encoding="utf-8")
     with pytest.raises(PasegError, match=r"labels\.txt contains no label descriptions"):
         read_points(tmp_path / "case.nii.gz", grid, ["tumor", "edema"])
+
+
+@given(st.permutations(range(1, 9)), st.sampled_from(["Label {}", "label {}"]))
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_default_names_of_itk_snap_are_ignored(image, tmp_path, order, name):
+    values = np.zeros((12, 16, 20), dtype=np.uint8)
+    values[5, 5, 5], values[1, 1, 1], values[9, 9, 9] = 2, 1, 1
+    save(values, image, tmp_path / "case.nii.gz")
+    lines = ["# IDX", '0 0 0 0 0 0 0 "Clear Label"', *(f'{n} 255 0 0 1 1 1 "{name.format(n)}"' for n in order)]
+    (tmp_path / "labels.txt").write_text("\r\n".join(lines), encoding="utf-8")
+    grid = Grid.from_image(image)
+    (target,) = read_points(tmp_path / "case.nii.gz", grid, ["tumor"])
+    assert grid.to_voxels(target.foreground).tolist() == [[5, 5, 5]]
+    with pytest.raises(PasegError, match="has no class names, and the dataset has 2 classes"):
+        read_points(tmp_path / "case.nii.gz", grid, ["tumor", "edema"])

@@ -17,7 +17,7 @@ CLASSES = ["tumor", "left kidney", "kidney", "Ödem"]
 positions = st.lists(st.tuples(*[st.floats(-1e4, 1e4)] * 3), min_size=1, max_size=7)
 
 
-@given(st.lists(st.tuples(st.sampled_from(CLASSES), positions, positions), max_size=4))
+@given(st.lists(st.tuples(st.sampled_from(CLASSES), positions, positions), min_size=1, max_size=4))
 @settings(max_examples=40)
 def test_round_trip(tmp_path_factory, written):
     instances = [Instance(name, np.array(inside), np.array(outside)) for name, inside, outside in written]
@@ -72,8 +72,10 @@ def test_a_folder_of_lists_named_as_slicer_names_them(tmp_path):
         read_points(tmp_path / "empty", GRID, ["tumor"])
 
 
-def test_an_empty_list_is_a_case_without_target(tmp_path):
-    assert read_points(writers.save_markups(tmp_path / "a.mrk.json", writers.point_list([])), GRID, ["tumor"]) == []
+def test_an_empty_list_does_not_state_that_there_is_no_target(tmp_path):
+    path = writers.save_markups(tmp_path / "a.mrk.json", writers.point_list([]))
+    with pytest.raises(PasegError, match=r"a\.mrk\.json contains no placed point: place some\. If .* by a\.csv with"):
+        read_points(path, GRID, ["tumor"])
 
 
 def change(content, **changes):

@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,22 @@ CLASSES = ["tumor", "edema", "Left kidney", "kidney", "T2", "segment-4"]
         ("7", ParsedName()),
         ("MarkupsFiducial-12", ParsedName()),
         ("F_1-3", ParsedName(number=1)),
+        ("F_3", ParsedName()),
+        ("F_1_3", ParsedName()),
+        ("F3", ParsedName()),
+        ("p7", ParsedName()),
+        ("case_007 ROI", ParsedName()),
+        ("case_007 Copy-2", ParsedName()),
+        ("F Copy", ParsedName()),
+        ("F Copy-3", ParsedName()),
+        ("F Copy_1-3", ParsedName(number=1)),
+        ("tumor Copy-3", ParsedName("tumor")),
+        ("Label 1", ParsedName()),
+        ("Crop Volume ROI", ParsedName()),
+        ("Volume Rendering ROI_1", ParsedName()),
+        ("fg1", ParsedName(role="foreground")),
+        ("bg12", ParsedName(role="background")),
+        ("tumor 2 bg3", ParsedName("tumor", 2, "background")),
         ("tumor", ParsedName("tumor")),
         ("TUMOR-3", ParsedName("tumor")),
         ("tumor 2", ParsedName("tumor", 2)),
@@ -44,11 +62,20 @@ def test_names(name, expected):
 
 @pytest.mark.parametrize(
     ("name", "word"),
-    [("tumr 2", "tumr"), ("tumor fgg", "fgg"), ("tumor fg bg", "bg"), ("tumor 2 3", "3"), ("T22", "t22")],
+    [
+        ("tumr 2", "tumr"),
+        ("tumor fgg", "fgg"),
+        ("tumor fg bg", "bg"),
+        ("tumor 2 3", "3"),
+        ("T22", "t22"),
+        ("tumor f", "f"),
+        ("fg1 bg1", "bg1"),
+        ("tumor " + "9" * 5000, r"9+\.\.\."),
+    ],
 )
 def test_words_that_say_nothing_are_refused(name, word):
     with pytest.raises(
-        PasegError, match=rf"^a\.csv, point 4: '{word}' in the name '{name}' is neither a class \(tumor"
+        PasegError, match=rf"^a\.csv, point 4: '{word}' in the name '{name[:20]}.*' is neither a class \(tumor"
     ):
         parse_name(name, CLASSES, who="a.csv, point 4")
 
@@ -61,3 +88,14 @@ def test_a_full_name_says_all(class_name, number, role, space):
         class_name, None, ROLES[role]
     )
     assert parse_name(label_of(class_name, number, ROLES[role]), CLASSES, who="") == words
+
+
+def test_a_number_after_the_default_name_of_a_list_counts_targets():
+    assert parse_name("F_1", CLASSES, who="", is_list=True) == ParsedName(number=1)
+    assert parse_name("F Copy_2", CLASSES, who="", is_list=True) == ParsedName(number=2)
+
+
+@given(st.sampled_from(["Ödem", "tumör", "nodulé"]), st.sampled_from(["NFC", "NFD"]), st.sampled_from(["NFC", "NFD"]))
+def test_names_are_compared_in_one_unicode_form(name, written, form):
+    class_name = unicodedata.normalize(form, name)
+    assert parse_name(unicodedata.normalize(written, name) + " 2", [class_name], who="") == ParsedName(class_name, 2)

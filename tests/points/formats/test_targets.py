@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.formats.markups import Box, ControlPoint, Markups
@@ -104,6 +106,41 @@ def test_a_box_names_its_points():
         *points, *seven(20, ["tumor", *[""] * 6]), classes=("tumor", "edema"), boxes=[box([10] * 3, "Edema")]
     )
     assert found == [("edema", [[10] * 3], 3), ("tumor", [[20] * 3], 6)]
+
+
+AROUND_ALL = "either the box or the points around it may mark the target: add 'fg' or 'bg' to the names of the points"
+
+
+@given(
+    middle=st.tuples(*[st.integers(6, 22)] * 3),
+    margin=st.floats(0.5, 30),
+    order=st.permutations(range(7)),
+    dropped=st.integers(0, 7),
+    is_named=st.booleans(),
+)
+def test_a_box_around_the_clicks_does_not_make_them_foreground(middle, margin, order, dropped, is_named):
+    points = seven(np.array(middle), ["F-1"] * 6 + ["fg" if is_named else "F-7"])
+    points = [points[n] for n in order if n != dropped]
+    with pytest.raises(PasegError, match=AROUND_ALL):
+        targets(*points, boxes=[box(middle, "Crop Volume ROI", size=8 + margin)])
+
+
+def test_a_box_around_two_clicked_targets():
+    with pytest.raises(PasegError, match=AROUND_ALL):
+        targets(*seven(10), *seven(20), boxes=[box([15] * 3, "R", size=40)])
+    named = seven(10, ["bg"] * 6 + ["fg"])
+    assert targets(*named, boxes=[box([10] * 3, "R", size=12)]) == [("tumor", [[10] * 3], 8)]
+
+
+@given(st.sampled_from(["tumor", "edema"]), st.sampled_from([" ", "_", ""]), st.permutations(range(1, 8)))
+def test_numbers_of_single_points_are_not_taken_for_targets(name, space, numbers):
+    points = seven(10, [f"{name}{space}{n}" for n in numbers])
+    with pytest.raises(PasegError, match=rf"these 7 names are numbers of targets, .* hyphen before them \('{name}-1'"):
+        targets(*points, classes=("tumor", "edema"))
+    # Another class is complete; the numbers are still counts.
+    with pytest.raises(PasegError, match="numbers of targets"):
+        targets(*seven(20, ["liver", *[""] * 6]), *points, classes=("tumor", "edema", "liver"))
+    assert targets(*seven(10, [f"{name}-{n}" for n in numbers]), classes=("tumor", "edema"))[0][0] == name
 
 
 def test_corners_of_a_box_are_the_voxels_just_outside():

@@ -1,0 +1,89 @@
+"""3D Slicer's points as text: fiducial lists, ``.fcsv``, and control-point tables, ``.csv`` and ``.tsv``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.points.formats.markups import ControlPoint, Markups, as_lps
+from nnunet_paseg.points.formats.table import NUMBER, Row, Table, parse_table
+from nnunet_paseg.points.formats.text import read_text, shown
+
+SYSTEMS = {"LPS": ("l", "p", "s"), "RAS": ("r", "a", "s")}
+PLACED = 2
+STATUSES = (0, 1, PLACED, 3)
+"""Position status in ``.fcsv`` files: undefined, preview, defined, missing."""
+EXTRA = 2
+"""Cells of 3D Slicer 5 after the last named column of ``.fcsv`` files: position status and automatic placement."""
+TRUE, FALSE = ("true", "t", "yes", "y", "on"), ("false", "f", "no", "n", "off")
+
+
+def read_fcsv(path: Path) -> Markups:
+    """Read the placed points of a fiducial list.
+
+    Raises:
+        PasegError: The coordinate system or the columns are missing, or a line is not a point.
+    """
+    lines = read_text(path).split("\n")
+    header: dict[str, str] = {}
+    for line in lines:
+        if match := re.match(r'"?#\s*(\w+)\s*=', line):
+            # A spreadsheet fills the line up with delimiters.
+            key, value = match[1].casefold(), line[match.end() :].strip(' \t,;"')
+            if header.setdefault(key, value) != value:
+                raise PasegError(f"{path} has two different lines '# {match[1]} = ...': delete one of them.")
+    if "coordinatesystem" not in header:
+        raise PasegError(f"{path} states no coordinate system: add the line '# CoordinateSystem = RAS' (or LPS).")
+    if not {"x", "y", "z", "label"} <= set(re.split(r"[\s,;]+", header.get("columns", "").casefold())):
+        raise PasegError(f"{path} has no line '# columns = id,x,y,z,...,label,...': save it from 3D Slicer again.")
+    # Empty lines in place of comments keep the numbers of all others.
+    points = ["" if line.lstrip('"').startswith("#") else line for line in lines]
+    table = parse_table(path, header["columns"], points, extra=EXTRA)
+    placed = [row for row in table.rows if not row.extra or _status(row) == PLACED]
+    return _markups(table, placed, ("x", "y", "z"), header["coordinatesystem"])
+
+
+def read_slicer_table(table: Table) -> Markups:
+    """Read the placed points of a control-point table.
+
+    Raises:
+        PasegError: A column is missing, or a row is not a point.
+    """
+    systems = [name for name, columns in SYSTEMS.items() if set(columns) <= set(table.columns)]
+    if len(systems) != 1 or "label" not in table.columns:
+        raise PasegError(f"{table.path} has the columns {shown(table.columns)}: use label and l,p,s or r,a,s.")
+    placed = [row for row in table.rows if "defined" not in table.columns or _is_defined(row)]
+    return _markups(table, placed, SYSTEMS[systems[0]], systems[0])
+
+
+def _markups(table: Table, rows: list[Row], columns: tuple[str, str, str], system: str) -> Markups:
+    markups = Markups()
+    for row in rows:
+        table.check_end(row, ("label",))
+        position = as_lps(table.position(row, columns), system, row.where)
+        markups.points.append(ControlPoint(position, row.text("label"), "", row.where))
+    return markups
+
+
+def _status(row: Row) -> int:
+    value = _number(row.extra[0])
+    if value not in STATUSES:
+        raise PasegError(
+            f"{row.where}: the position status is '{shown(row.extra[0])}', not one of {STATUSES} ({PLACED} is a "
+            "placed point): correct it."
+        )
+    return int(value)
+
+
+def _is_defined(row: Row) -> bool:
+    cell = row.cells["defined"].casefold()
+    if cell in TRUE or _number(cell) == 1:
+        return True
+    if cell in FALSE or _number(cell) == 0:
+        return False
+    raise PasegError(f"{row.where}: 'defined' is '{shown(row.cells['defined'])}': write 1 (placed) or 0 (not placed).")
+
+
+def _number(cell: str) -> float | None:
+    return float(cell.replace(",", ".")) if NUMBER.fullmatch(cell) else None
