@@ -1,8 +1,7 @@
-"""Trainers by name: ``PASegStage1Trainer_paper_50epochs_100iterations`` and the like, for any numbers."""
+"""Trainers by name, for example ``PASegStage1Trainer_paper_50epochs_100iterations``."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,13 +11,13 @@ from nnunetv2.training.nnUNetTrainer.variants.data_augmentation.nnUNetTrainerNoM
     nnUNetTrainerNoMirroring,
 )
 
+from nnunet_paseg.trainers.names import PLAIN_NAMES, TrainerName, parse
 from nnunet_paseg.trainers.stage1 import PASegStage1AuxTrainer, PASegStage1Trainer
 from nnunet_paseg.trainers.stage2 import PASegStage2Trainer
 
-TRAINERS: dict[str, type[nnUNetTrainer]] = {
-    trainer.__name__: trainer
-    for trainer in (PASegStage1Trainer, PASegStage1AuxTrainer, PASegStage2Trainer, nnUNetTrainer)
-}
+TRAINERS: dict[str, type[nnUNetTrainer]] = dict(
+    zip(PLAIN_NAMES, (PASegStage1Trainer, PASegStage1AuxTrainer, PASegStage2Trainer, nnUNetTrainer), strict=True)
+)
 
 PAPER = {
     "mcrf_weight": 1.0,
@@ -35,35 +34,34 @@ PAPER = {
 
 
 def trainer_class(name: str) -> type[nnUNetTrainer]:
-    """Return the trainer of a name.
+    """Return the trainer of a name, for example ``PASegStage1Trainer_50epochs``, as :func:`parse` reads it.
 
-    Args:
-        name: One of :data:`TRAINERS`, then any of ``_paper`` (hyper-parameters of the paper), ``_nomirroring`` (in
-            augmentation and prediction), ``_{N}epochs`` and ``_{M}iterations`` (per epoch), in this order.
+    The class has the name as it was typed, since nnU-Net builds the results folder from it.
 
     Raises:
         AttributeError: There is no such trainer (nnU-Net calls ``hasattr``).
+        PasegError: A suffix occurs twice, its number is 0, or the trainer does not have it.
     """
-    match = re.fullmatch(rf"({'|'.join(TRAINERS)})(_paper)?(_nomirroring)?(?:_(\d+)epochs)?(?:_(\d+)iterations)?", name)
-    if match is None:
+    meaning = parse(name)
+    if meaning is None:
         raise AttributeError(f"There is no trainer {name!r}.")
-    base, (paper, unmirrored, epochs, iterations) = TRAINERS[match[1]], match.groups()[1:]
-    if match[1] == name:
+    base = TRAINERS[meaning.trainer]
+    if meaning == TrainerName(meaning.trainer):
         return base
-    if unmirrored:
+    if meaning.nomirroring:
         # nnU-Net's own hook precedes the trainer's.
         base = type(base.__name__, (nnUNetTrainerNoMirroring, base), {})
 
     def change(trainer: Any) -> None:
-        if paper:
+        if meaning.paper:
             for key, value in PAPER.items():
                 if hasattr(trainer, key):
                     setattr(trainer, key, value)
-        if epochs:
-            trainer.num_epochs = int(epochs)
-        if iterations:
-            trainer.num_iterations_per_epoch = int(iterations)
-            trainer.num_val_iterations_per_epoch = max(1, int(iterations) // 5)
+        if meaning.epochs is not None:
+            trainer.num_epochs = meaning.epochs
+        if meaning.iterations is not None:
+            trainer.num_iterations_per_epoch = meaning.iterations
+            trainer.num_val_iterations_per_epoch = max(1, meaning.iterations // 5)
 
     return changed(base, name, change)
 

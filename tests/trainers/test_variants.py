@@ -4,13 +4,18 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
 from nnunet_paseg.cli import EXT_FOLDER
+from nnunet_paseg.errors import PasegError
 from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PASegStage2Trainer, trainer_class
-from nnunet_paseg.trainers.checkpoints.from_stage1 import stage1_command
+from nnunet_paseg.trainers.checkpoints.from_stage1 import stage1_checkpoint, stage1_command
+from nnunet_paseg.trainers.names import parse
 from nnunet_paseg.trainers.variants import PAPER
+from tests.trainers.conftest import DATASET, PLANS
 
 
 @pytest.mark.parametrize("trainer", [PASegStage1Trainer, PASegStage1AuxTrainer, PASegStage2Trainer])
@@ -62,9 +67,82 @@ def test_stage2_without_mirroring_starts_from_stage1_without(make_trainer):
     assert "-tr PASegStage1Trainer_nomirroring " in stage1_command(stage2, "PASegStage1Trainer")
 
 
+SUFFIXES = st.fixed_dictionaries(
+    {},
+    optional={
+        "paper": st.just("_paper"),
+        "nomirroring": st.just("_nomirroring"),
+        "epochs": st.integers(1, 10**8).map("_{}epochs".format),
+        "iterations": st.integers(1, 10**8).map("_{}iterations".format),
+    },
+).map(lambda suffixes: list(suffixes.values()))
+
+
+@settings(max_examples=30)
+@given(SUFFIXES, st.randoms(use_true_random=False))
+def test_suffixes_in_any_order_mean_the_same(suffixes, random):
+    for plain in ("PASegStage1Trainer", "PASegStage1AuxTrainer", "PASegStage2Trainer"):
+        typed = random.sample(suffixes, len(suffixes))
+        name = plain + "".join(typed)
+        assert trainer_class(name).__name__ == name
+        meaning = parse(name)
+        assert meaning == parse(plain + "".join(suffixes))
+        assert (meaning.trainer, meaning.paper, meaning.nomirroring) == (
+            plain,
+            "_paper" in suffixes,
+            "_nomirroring" in suffixes,
+        )
+        for number, suffix in ((meaning.epochs, "epochs"), (meaning.iterations, "iterations")):
+            assert ([] if number is None else [f"_{number}{suffix}"]) == [part for part in suffixes if suffix in part]
+
+
 @pytest.mark.parametrize(
-    "name", ["PASegStage3Trainer", "PASegStage1Trainer_fast", "PASegStage1Trainer_5epochs_paper", ""]
+    ("name", "message"),
+    [
+        ("PASegStage1Trainer_0epochs", "PASegStage1Trainer_0epochs has 0 epochs: use at least 1"),
+        ("PASegStage2Trainer_5epochs_00iterations", "has 0 iterations: use at least 1"),
+        ("PASegStage1Trainer_5epochs_paper_6epochs", "has two suffixes for epochs: keep one"),
+        ("PASegStage1Trainer_paper_paper", "has two suffixes for paper"),
+        ("nnUNetTrainer_2epochs_paper", "_paper, which nnUNetTrainer does not have"),
+    ],
 )
+def test_names_that_cannot_be_meant(name, message, monkeypatch):
+    monkeypatch.setenv("nnUNet_extTrainer", str(EXT_FOLDER))
+    with pytest.raises(PasegError, match=message):
+        recursive_find_trainer_class_by_name(name)
+
+
+def test_suffixes_in_another_order_in_the_trainer(make_trainer):
+    trainer = trainer_class("PASegStage1Trainer_11iterations_paper_7epochs")(*_arguments(make_trainer))
+    assert (trainer.num_epochs, trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch) == (7, 11, 2)
+    assert trainer.mcrf_normalisation == "voxels"
+    assert "PASegStage1Trainer_11iterations_paper_7epochs__tinyPlans" in trainer.output_folder
+
+
+def test_stage_2_finds_its_stage_1_by_meaning(make_trainer, monkeypatch, tmp_path):
+    stage2 = trainer_class("PASegStage2Trainer_2iterations_1epochs")(*_arguments(make_trainer))
+    monkeypatch.setenv("nnUNet_results", str(tmp_path))
+
+    def checkpoint(name):
+        fold = tmp_path / DATASET / f"{name}__{PLANS}__3d_fullres" / "fold_all"
+        fold.mkdir(parents=True)
+        (fold / "checkpoint_final.pth").touch()
+        return str(fold / "checkpoint_final.pth")
+
+    with pytest.raises(PasegError, match=r"PASegStage1Trainer_2iterations_1epochs__.* is missing"):
+        stage1_checkpoint(stage2, "PASegStage1Trainer")
+    plain = checkpoint("PASegStage1Trainer")
+    for name in ("_2iterations_3epochs", "_1epochs", "_2iterations_1epochs_paper", "_0epochs", "_flair"):
+        checkpoint(f"PASegStage1Trainer{name}")
+    checkpoint("PASegStage1AuxTrainer_2iterations_1epochs")
+    assert stage1_checkpoint(stage2, "PASegStage1Trainer") == plain
+    same = checkpoint("PASegStage1Trainer_1epochs_2iterations")
+    assert stage1_checkpoint(stage2, "PASegStage1Trainer") == same
+    typed = checkpoint("PASegStage1Trainer_2iterations_1epochs")
+    assert stage1_checkpoint(stage2, "PASegStage1Trainer") == typed
+
+
+@pytest.mark.parametrize("name", ["PASegStage3Trainer", "PASegStage1Trainer_fast", "PASegStage1Trainer_epochs", ""])
 def test_unknown_names(name):
     with pytest.raises(AttributeError, match="There is no trainer"):
         trainer_class(name)

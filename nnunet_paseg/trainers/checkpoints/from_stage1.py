@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from batchgenerators.utilities.file_and_folder_operations import isfile, join
 from nnunetv2.paths import nnUNet_results
 from torch import distributed, nn
 
@@ -12,6 +12,7 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.trainers.checkpoints.resume import read_checkpoint
 from nnunet_paseg.trainers.checks import check_stage1, check_weights
 from nnunet_paseg.trainers.data.label_maps import FOLDER
+from nnunet_paseg.trainers.names import TrainerName, parse
 
 STAGE2 = "PASegStage2Trainer"
 
@@ -41,24 +42,40 @@ def load_stage1(network: nn.Module, stage2: Any, name: str) -> str:
 def stage1_checkpoint(stage2: Any, name: str) -> str:
     """Return the final checkpoint of stage 1 for the same dataset, plans, configuration and fold.
 
-    A variant (``PASegStage2Trainer_50epochs``) starts from the same variant of stage 1, or else from the plain one.
+    A variant (``PASegStage2Trainer_50epochs``) starts from the same variant of stage 1, with its suffixes in any
+    order, or else from the plain one.
 
     Raises:
         PasegError: There is no such checkpoint.
     """
-    plans, fold = stage2.plans_manager, f"fold_{stage2.fold}"
-    files = []
-    for trainer in dict.fromkeys((name + _variant(stage2), name)):
-        model = f"{trainer}__{plans.plans_name}__{stage2.configuration_name}"
-        files.append(join(nnUNet_results, plans.dataset_name, model, fold, "checkpoint_final.pth"))
-        if isfile(files[-1]):
-            return files[-1]
+    plans = stage2.plans_manager
+    results = Path(nnUNet_results) / plans.dataset_name
+    ending = f"__{plans.plans_name}__{stage2.configuration_name}"
+    typed = name + _variant(stage2)
+    trained = sorted(path.name.removesuffix(ending) for path in results.glob("*") if path.name.endswith(ending))
+    same = [other for other in trained if _meaning(typed) is not None and _meaning(other) == _meaning(typed)]
+    candidates = {
+        trainer: results / f"{trainer}{ending}" / f"fold_{stage2.fold}" / "checkpoint_final.pth"
+        for trainer in (typed, *same, name)
+    }
+    for file in candidates.values():
+        if file.is_file():
+            return str(file)
+    files = [str(candidates[trainer]) for trainer in dict.fromkeys((typed, name))]
     others = "".join(f", and so is {file}" for file in files[1:])
     raise PasegError(
         f"Stage 2 starts from stage 1, but {files[0]} is missing{others}. Train it first, or resume it with --c:\n"
         f"    {stage1_command(stage2, name)}\n"
         f"Or start from other label maps: copy them to nnUNet_raw/{plans.dataset_name}/{FOLDER}."
     )
+
+
+def _meaning(name: str) -> TrainerName | None:
+    """Return the meaning of the name of a trained model, or None if no trainer has this name."""
+    try:
+        return parse(name)
+    except PasegError:
+        return None
 
 
 def stage1_command(stage2: Any, name: str) -> str:
