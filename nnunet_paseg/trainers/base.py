@@ -31,7 +31,8 @@ class PASegTrainer(CheckpointingTrainer):
     loss. Here padding is excluded from all loss terms. Voxels outside the nonzero mask, for which nnU-Net stores the
     same -1, are background. They are excluded from the terms that use the image.
 
-    checkpoint_best is chosen on densely annotated validation cases, and not written without any.
+    checkpoint_best is chosen on densely annotated validation cases that are no training cases, and not written without
+    any.
 
     Attributes:
         calibrate_volumes: At the end of the training, change the bias of the last layer so that the classes get their
@@ -80,14 +81,18 @@ class PASegTrainer(CheckpointingTrainer):
         """
         training, validation = super().get_tr_and_val_datasets()
         checks.check_seeds(training, self.label_manager, self.dataset_json["labels"], self.fold)
-        validation_cases = selection.densely_annotated(validation, self.label_manager.ignore_label)
+        validation_cases = selection.selection_cases(
+            validation, self.label_manager.ignore_label, set(training.identifiers)
+        )
         self.can_choose_best = bool(validation_cases)
         if validation_cases:
             validation.identifiers = validation_cases
             count = len(validation_cases)
             self.print_to_log_file(f"checkpoint_best is chosen on {count} densely annotated validation cases.")
         else:
-            self.print_to_log_file("No validation case is densely annotated: checkpoint_best is not written.")
+            self.print_to_log_file(
+                "checkpoint_best is not written: no validation case is densely annotated and not a training case."
+            )
         return padding.MaskedDataset(training), padding.MaskedDataset(validation)
 
     def calibrate(self, network: nn.Module, name: str) -> None:
@@ -173,9 +178,12 @@ class PASegTrainer(CheckpointingTrainer):
         super().on_epoch_end()
         if self.local_rank == 0:
             history = self.logger.local_logger.my_fantastic_logging
-            progress.plot_terms(history, Path(self.output_folder) / "paseg_progress.png")
-            if epoch % max(1, round(self.num_epochs / 10)) == 0 or epoch == self.num_epochs - 1:
-                self.draw_patches(f"after epoch {epoch}")
+            try:
+                progress.plot_terms(history, Path(self.output_folder) / "paseg_progress.png")
+                if epoch % max(1, round(self.num_epochs / 10)) == 0 or epoch == self.num_epochs - 1:
+                    self.draw_patches(f"after epoch {epoch}")
+            except Exception as error:  # whatever it is, a plot must not end a training
+                self.print_to_log_file(f"Cannot plot ({type(error).__name__}: {error}): the training continues.")
 
     def draw_patches(self, title: str) -> None:
         """Plot the latest batch and the network's predictions into ``paseg_patches.png``."""

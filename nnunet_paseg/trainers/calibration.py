@@ -80,7 +80,8 @@ def predict(network: nn.Module, trainer: Any, dataset: Any) -> list[BorderlineVo
     )
     known, ignore = trainer.dataset_json["likely_volume_mm3"], trainer.label_manager.ignore_label
     labels = {label: name for name, label in trainer.dataset_json["labels"].items() if 0 < label < ignore}
-    names = [name for name in dataset.identifiers if name in known]
+    # Cases without a target have no volume to calibrate to, and would only take places of the others.
+    names = [name for name in dataset.identifiers if any(volume > 0 for volume in known.get(name, {}).values())]
     decoder: Any = network.decoder
     supervised, decoder.deep_supervision = decoder.deep_supervision, False
     cases = []

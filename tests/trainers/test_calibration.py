@@ -125,6 +125,18 @@ def test_cases_that_are_predicted(trainer, monkeypatch):
     assert [case.remaining_mm3.tolist() for case in predict(network, trainer, dataset)] == likely[1::3]
 
 
+def test_cases_without_a_target_take_no_place_of_the_others(trainer, monkeypatch):
+    network, dataset = unwrap(trainer.network), training_dataset(trainer)
+    volumes = trainer.dataset_json["likely_volume_mm3"]
+    *without, a, b = dataset.identifiers
+    volumes |= {name: dict.fromkeys(volumes[name], 0.0) for name in without}
+    monkeypatch.setattr(calibration, "MAX_CASES", 2)
+    found = [case.remaining_mm3.tolist() for case in predict(network, trainer, dataset)]
+    assert found == [list(volumes[name].values()) for name in (a, b)]
+    volumes |= {name: dict.fromkeys(volumes[name], 0.0) for name in (a, b)}
+    assert calibrate(network, trainer, dataset) == []
+
+
 def ball(size, radius):
     """Logits of two classes of a ball in a cube of edge 1 at ``size`` voxels, steep at its surface."""
     line = (np.arange(size) + 0.5) / size - 0.5

@@ -6,7 +6,7 @@ import pytest
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.trainers import PASegStage1Trainer
-from nnunet_paseg.trainers.checkpoints.selection import densely_annotated
+from nnunet_paseg.trainers.checkpoints.selection import selection_cases
 from nnunet_paseg.trainers.watch import progress
 from tests.trainers.data.test_padding import round_body
 
@@ -29,12 +29,13 @@ class Cases:
 
 def test_cases_without_an_unlabelled_voxel():
     cases = Cases(a=([], [1]), b=([69], [1, 2]), c=([], []), d=([0], [2]), e=([], [2]))
-    assert densely_annotated(cases, IGNORE) == ["a", "c", "e"]
+    assert selection_cases(cases, IGNORE, ()) == ["a", "c", "e"]
+    assert selection_cases(cases, IGNORE, {"a", "b"}) == ["c", "e"]
 
 
 def test_background_alone_tells_nothing():
-    assert densely_annotated(Cases(a=([], []), b=([3], [1])), IGNORE) == []
-    assert densely_annotated(Cases(), IGNORE) == []
+    assert selection_cases(Cases(a=([], []), b=([3], [1])), IGNORE, ()) == []
+    assert selection_cases(Cases(), IGNORE, ()) == []
 
 
 def epoch_with_dice(trainer, dice):
@@ -47,7 +48,7 @@ def epoch_with_dice(trainer, dice):
     trainer.on_epoch_end()
 
 
-def started(make_trainer, preprocess, tmp_path, monkeypatch, *, dense):
+def started(make_trainer, preprocess, tmp_path, monkeypatch, *, dense, fold="all"):
     rng = np.random.default_rng(0)
     cases = {}
     for name in ("point_0", "point_1", *(["dense"] if dense else [])):
@@ -55,7 +56,9 @@ def started(make_trainer, preprocess, tmp_path, monkeypatch, *, dense):
         cases[name] = (image, np.where(labels == IGNORE, 0, labels) if name == "dense" else labels)
     plans = preprocess(cases)
     monkeypatch.setenv("nnUNet_results", str(tmp_path))
-    trainer = make_trainer(PASegStage1Trainer, plans=plans)
+    trainer = make_trainer(PASegStage1Trainer, plans=plans, fold=fold)
+    if fold != "all":
+        trainer.do_split = lambda: (["point_0", "point_1"], [name for name in cases if name != "point_0"])
     trainer.num_epochs, trainer.save_every = 10, 100
     trainer.logger.plot_progress_png = trainer.draw_patches = lambda *_: None
     monkeypatch.setattr(progress, "plot_terms", lambda *_: None)
@@ -67,11 +70,20 @@ def started(make_trainer, preprocess, tmp_path, monkeypatch, *, dense):
 
 
 def test_the_best_epoch_is_chosen_on_densely_annotated_cases(make_trainer, preprocess, tmp_path, monkeypatch):
-    trainer, validation = started(make_trainer, preprocess, tmp_path, monkeypatch, dense=True)
+    trainer, validation = started(make_trainer, preprocess, tmp_path, monkeypatch, dense=True, fold=0)
     assert validation.identifiers == ["dense"]
     assert trainer._best_ema == pytest.approx(0.9 * 0.5 + 0.1 * 0.9)
     trainer.load_checkpoint(f"{trainer.output_folder}/checkpoint_best.pth")
     assert trainer.current_epoch == 2
+
+
+def test_training_cases_choose_no_epoch(make_trainer, preprocess, tmp_path, monkeypatch):
+    """Fold all: its validation cases are its training cases."""
+    trainer, validation = started(make_trainer, preprocess, tmp_path, monkeypatch, dense=True)
+    assert sorted(validation.identifiers) == ["dense", "point_0", "point_1"]
+    assert not (Path(trainer.output_folder) / "checkpoint_best.pth").exists()
+    with pytest.raises(PasegError, match="fold all validates its training cases"):
+        trainer.load_checkpoint(f"{trainer.output_folder}/checkpoint_best.pth")
 
 
 def test_seeds_choose_no_epoch(make_trainer, preprocess, tmp_path, monkeypatch):

@@ -67,6 +67,19 @@ def test_drawing_leaves_the_random_numbers_alone(make_trainer, cls, monkeypatch,
     assert_equal(weights, dict(trainer.network.state_dict()))
 
 
+def test_a_plot_that_fails_does_not_end_a_training(make_trainer, monkeypatch, tmp_path):
+    trainer = make_trainer(PASegStage1Trainer)
+    trainer.log_file = str(tmp_path / "log.txt")
+
+    def fail(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("nnunet_paseg.trainers.watch.progress.plot_terms", fail)
+    monkeypatch.setattr("nnunetv2.training.nnUNetTrainer.nnUNetTrainer.nnUNetTrainer.on_epoch_end", lambda _: None)
+    trainer.on_epoch_end()
+    assert "Cannot plot (OSError: No space left on device)" in (tmp_path / "log.txt").read_text(encoding="utf-8")
+
+
 def test_pictures_now_and_then(make_trainer, monkeypatch, tmp_path):
     trainer = make_trainer(PASegStage1Trainer)
     trainer.output_folder, trainer.num_epochs = str(tmp_path), 30
