@@ -12,7 +12,7 @@ named like the files in labelsTr, with the same classes. Voxels with the ignore 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from torch import distributed
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output
+from nnunet_paseg.io.geometry import TOLERANCE, FloatArray, corner_distance
+from nnunet_paseg.io.images import read_labels
 from nnunet_paseg.trainers.ranks import items_of_rank
 
 FOLDER = "pseudoLabelsTr"
@@ -127,13 +129,16 @@ def on_preprocessed_grid(
         PasegError: The file is unreadable, on a different grid, or contains a value that is not a class.
     """
     plans, configuration = trainer.plans_manager, trainer.configuration_manager
+    if "nibabel_stuff" in properties or len(properties.get("sitk_stuff", {}).get("spacing", ())) == 3:
+        read_labels(file)  # nnU-Net's readers accept truncated files and several volumes
     try:
         labels, found = plans.image_reader_writer_class().read_seg(str(file))
     except Exception as error:  # nnU-Net's readers raise different exceptions
         raise PasegError(f"Cannot read the label map {file} ({error}): write it again.") from error
+    size = labels.shape[:0:-1]
     labels = labels.transpose([0, *(axis + 1 for axis in plans.transpose_forward)])
     wanted = {key: properties.get(key) for key in found}
-    if labels.shape[1:] != tuple(properties["shape_before_cropping"]) or not _same(found, wanted):
+    if labels.shape[1:] != tuple(properties["shape_before_cropping"]) or not _is_same_grid(found, wanted, size):
         raise PasegError(
             f"{file} is not on the grid of its image: {labels.shape[1:]} voxels, {found}; the image has "
             f"{tuple(properties['shape_before_cropping'])} voxels, {wanted}. Resample it to the image."
@@ -153,18 +158,29 @@ def on_preprocessed_grid(
     return np.ascontiguousarray(resampled, dtype=np.int16)
 
 
-def _same(first: Any, second: Any) -> bool:
-    """Return True if all numbers in two sets of properties agree."""
-    a, b = list(_numbers(first)), list(_numbers(second))
-    return len(a) == len(b) and bool(np.allclose(a, b, rtol=1e-4, atol=1e-3))
+def _is_same_grid(found: dict[str, Any], wanted: dict[str, Any], size: Sequence[int]) -> bool:
+    """Return True if the grids in the properties of two files agree within a part of a voxel.
+
+    Args:
+        found: Properties of the label map, from nnU-Net's reader.
+        wanted: Properties of the image, from the same reader.
+        size: Number of voxels (x, y, z) of both.
+    """
+    return corner_distance(_affine(wanted), _affine(found), size) <= TOLERANCE
 
 
-def _numbers(content: Any) -> Iterator[float]:
-    if isinstance(content, dict):
-        for key in sorted(content):
-            yield from _numbers(content[key])
-    elif content is not None and not isinstance(content, str):
-        yield from np.asarray(content, dtype=float).ravel().tolist()
+def _affine(properties: dict[str, Any]) -> FloatArray:
+    """Return the matrix (4, 4) from voxel indices (x, y, z) to world coordinates."""
+    matrix = np.eye(4)
+    if stuff := properties.get("sitk_stuff"):
+        axes = len(stuff["spacing"])
+        matrix[:axes, :axes] = np.reshape(stuff["direction"], (axes, axes)) * np.asarray(stuff["spacing"])
+        matrix[:axes, 3] = stuff["origin"]
+        return matrix
+    if stuff := properties.get("nibabel_stuff"):
+        return np.asarray(stuff.get("reoriented_affine", stuff["original_affine"]), dtype=np.float64)
+    matrix[:3, :3] = np.diag(properties["spacing"][::-1])
+    return matrix
 
 
 class StackedLabels:

@@ -1,3 +1,4 @@
+import gzip
 import shutil
 from pathlib import Path
 
@@ -6,12 +7,14 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.run.run_training import maybe_load_checkpoint
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PASegStage2Trainer, calibration
-from nnunet_paseg.trainers.data.label_maps import find_folders, on_preprocessed_grid, prepare
+from nnunet_paseg.trainers.data.label_maps import _is_same_grid, find_folders, on_preprocessed_grid, prepare
 from nnunet_paseg.trainers.step import Step
 from nnunet_paseg.trainers.watch import progress
 from tests.trainers.checkpoints.test_resume import Killed
@@ -148,6 +151,12 @@ def spoil(kind, file):
     sitk.WriteImage(image, str(file))
     if kind == "damaged":
         file.write_bytes(file.read_bytes()[:50])
+    if kind == "truncated":
+        file.write_bytes(gzip.compress(gzip.decompress(file.read_bytes())[:-2000]))
+    if kind == "not a number":
+        sitk.WriteImage(sitk.Cast(image, sitk.sitkFloat32) + float("nan"), str(file))
+    if kind == "two volumes":
+        sitk.WriteImage(sitk.JoinSeries([image, image]), str(file))
 
 
 @pytest.mark.filterwarnings("ignore")  # of the readers themselves
@@ -158,7 +167,10 @@ def spoil(kind, file):
         ("spacing", r"is not on the grid of its image: .*2\.5.*Resample it to the image"),
         ("origin", r"is not on the grid of its image: .*3\.0.*Resample it to the image"),
         ("value", r"contains 7, which is no label of Dataset902_Tiny: change the values to those in .*'lesion_2': 2"),
-        ("damaged", "Cannot read the label map"),
+        ("damaged", r"pseudoLabelsTr/\w+\.nii\.gz "),
+        ("truncated", r"pseudoLabelsTr/\w+\.nii\.gz .*truncated"),
+        ("not a number", r"pseudoLabelsTr/\w+\.nii\.gz .*NaN"),
+        ("two volumes", "Expected a 3D image, got 4 dimensions"),
     ],
 )
 def test_a_label_map_that_cannot_be_used(make_trainer, masks, kind, message):
@@ -169,6 +181,31 @@ def test_a_label_map_that_cannot_be_used(make_trainer, masks, kind, message):
         spoil(kind, file)
     with pytest.raises(PasegError, match=message):
         trainer.get_tr_and_val_datasets()
+
+
+@settings(max_examples=40)
+@given(
+    st.floats(-3, 1).map(lambda exponent: 10**exponent),
+    st.lists(st.floats(-1000, 1000), min_size=3, max_size=3),
+    st.integers(0, 2),
+    st.sampled_from([(0.0, True), (0.02, True), (0.5, False), (1.0, False)]),
+)
+def test_grids_are_compared_in_voxels(spacing, corner, axis, shift):
+    """From micrometres to centimetres, near and far from the origin; the origin in single precision, as in NIfTI."""
+    voxels, same = shift
+    size = [40, 30, 20]
+    origin = np.array(corner) * spacing
+    moved = origin.copy()
+    moved[axis] += voxels * spacing
+
+    def properties(start):
+        stuff = {"spacing": [spacing] * 3, "origin": start.tolist(), "direction": [1, 0, 0, 0, 1, 0, 0, 0, 1]}
+        return {"sitk_stuff": stuff, "spacing": [spacing] * 3}
+
+    assert _is_same_grid(properties(moved.astype(np.float32)), properties(origin), size) == same
+    wider = properties(origin)
+    wider["sitk_stuff"]["spacing"] = [spacing, spacing, 1.05 * spacing]
+    assert not _is_same_grid(wider, properties(origin), size)
 
 
 def spy_on_losses(trainer):
