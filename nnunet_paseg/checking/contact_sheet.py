@@ -25,7 +25,7 @@ PANEL_INCHES = 1.6
 BLOCKS, ROWS = 2, 12
 MAX_POINTS = 3
 """Largest number of foreground points of one target that have slices of their own."""
-MAX_TITLE = 80
+MAX_TITLE = 70
 """Characters of the title above three views."""
 MARKER_SCALE = 0.85
 SHOWN, MIN_VOXELS = 2.0, 32
