@@ -103,11 +103,11 @@ def find_cases(
     predicted = label_maps(predictions)
     if not predicted:
         raise PasegError(f"{predictions}: no label maps ({', '.join(IMAGES)}): pass the -o of nnUNetv2_predict.")
-    found = {case: files.images[0] for case, files in find_images(images).items()}
+    referred = {} if references is None else label_maps(references)
+    found = {case: files.images[0] for case, files in find_images(images, {**predicted, **referred}).items()}
     if references is None:
-        referred, result = {}, _volumes(predicted, classes, progress=progress)
+        result = _volumes(predicted, classes, progress=progress)
     else:
-        referred = label_maps(references)
         result = score_folder(
             predictions,
             references,
