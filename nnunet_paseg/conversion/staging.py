@@ -6,6 +6,7 @@ completes the dataset claims the folder by renaming it: of several parts that en
 
 from __future__ import annotations
 
+import glob
 import re
 import shutil
 import time
@@ -44,7 +45,7 @@ class Staging:
 
     def claimed(self) -> list[Path]:
         """Return the folders in which a process completes the dataset, or was stopped while it did."""
-        return sorted(self.raw_folder.glob(f".{self.name}.{self.conversion_hash[:12]}.completing.*"))
+        return sorted(self.raw_folder.glob(f".{glob.escape(self.name)}.{self.conversion_hash[:12]}.completing.*"))
 
     def open(self) -> None:
         """Create the missing folders.
@@ -83,7 +84,7 @@ class Staging:
         return next(filter(None, map(self._rename, self.claimed())), None)
 
     def _rename(self, folder: Path) -> Path | None:
-        mine = self.raw_folder / f".{self.name}.{self.conversion_hash[:12]}.completing.{uuid.uuid4().hex[:8]}"
+        mine = self.raw_folder / f".{self.name}.{self.conversion_hash[:12]}.completing.{uuid.uuid4().hex[:16]}"
         try:
             return folder.rename(mine)
         except FileNotFoundError:
@@ -104,11 +105,9 @@ def clean_up(folder: Path) -> None:
 
 def move_to(folder: Path, target: Path) -> None:
     """Give a complete dataset its name. A kill at any point leaves the old or the new dataset complete."""
-    old = target.with_name(f".{target.name}.replaced")
     if target.exists():
-        if old.exists():
-            shutil.rmtree(old)
-        target.replace(old)
+        # Unique across the machines that share the folder.
+        target.replace(target.with_name(f".{target.name}.{uuid.uuid4().hex[:16]}.replaced"))
     folder.replace(target)
-    if old.exists():
+    for old in target.parent.glob(f".{glob.escape(target.name)}.*.replaced"):
         shutil.rmtree(old)

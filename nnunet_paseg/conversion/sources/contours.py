@@ -37,6 +37,8 @@ def rasterise(contours: Sequence[FloatArray], grid: Grid) -> npt.NDArray[np.uint
     Raises:
         PasegError: A contour crosses slices, or the contours enclose no voxel of the image.
     """
+    if not all(np.isfinite(contour).all() for contour in contours):
+        raise PasegError("A contour has a point that is no number: export the contours again.")
     planes = _planes([grid.to_indices(contour) for contour in contours if len(contour) >= 3], grid.shape[1:])
     mask = np.zeros(grid.shape, dtype=np.uint8)
     levels = np.array([level for level, _ in planes])

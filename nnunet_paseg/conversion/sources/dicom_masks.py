@@ -67,11 +67,15 @@ def read_json(path: Path) -> list[Structure]:
             )
             for item in content
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PasegError(
-            f"{path} contains no contours ({error!r}): expected a list of objects with 'structure_name' and "
+            f"{path} contains no contours ({_short(error)}): expected a list of objects with 'structure_name' and "
             "'LPS_contour_points'."
         ) from error
+
+
+def _short(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 def choose(structures: Sequence[Structure], pattern: str, path: Path) -> Structure:
