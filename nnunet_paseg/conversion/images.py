@@ -18,6 +18,9 @@ from nnunet_paseg.io.files import atomic_output
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.windows import Window, crop_image
 
+MAX_NAMED = 5
+"""Most values that a message names."""
+
 
 class OutputError(PasegError):
     """The dataset cannot be written, whichever case it is."""
@@ -99,10 +102,16 @@ def read_mask(source: Source, grid: Grid, plan: DatasetPlan) -> npt.NDArray[np.u
                 unknown.add(value)
     if unknown:
         raise PasegError(
-            f"{source.path} contains the values {sorted(unknown)}, which belong to no class of "
+            f"{source.path} contains the values {_some(unknown)}, which belong to no class of "
             f"{list(plan.class_names)}: correct the mask or the classes."
         )
     return result
+
+
+def _some(values: set[float]) -> str:
+    """Return the first values as a list: an image in the place of a mask has thousands."""
+    more = f" and {len(values) - MAX_NAMED} more" if len(values) > MAX_NAMED else ""
+    return f"{sorted(values)[:MAX_NAMED]}{more}"
 
 
 def write_labels(labels: npt.NDArray[np.uint8], grid: Grid, path: Path) -> None:

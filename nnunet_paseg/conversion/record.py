@@ -31,12 +31,8 @@ def is_converted(folder: Path, case: Case) -> bool:
     try:
         record = json.loads(record_file(folder, case).read_text(encoding="utf-8"))
         return bool(record["made_of"] == input_state(case))
-    except (
-        OSError,
-        PasegError,
-        ValueError,
-    ):  # no record, or files that are gone: the conversion of the case names them
-        return False
+    except (OSError, PasegError, ValueError, KeyError, TypeError):
+        return False  # no record, or files that are gone: the conversion of the case names them
 
 
 def input_state(case: Case) -> dict[str, list[int]]:

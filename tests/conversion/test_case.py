@@ -192,3 +192,10 @@ def test_a_header_that_contradicts_itself_is_a_warning(case, tmp_path):
     made(case, PLAN, tmp_path / "out")
     record = json.loads((tmp_path / "out" / "records" / "case.json").read_text(encoding="utf-8"))
     assert re.search(r"B\.nii\.gz: the qform and the sform of its header are 3 voxels apart", record["warning"])
+
+
+def test_an_image_in_the_place_of_a_mask_is_not_listed_value_by_value(case, tmp_path):
+    image = replace(case, mask=case.images[0])
+    with pytest.raises(PasegError, match=r"A\.nii\.gz contains the values \[.*\] and \d+ more, which belong") as raised:
+        made(image, PLAN, tmp_path / "out")
+    assert len(str(raised.value)) < 500 + len(str(tmp_path))
