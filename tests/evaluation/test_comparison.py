@@ -146,6 +146,9 @@ def test_names_are_compared_in_one_unicode_form(tmp_path: Path) -> None:
     write(references / "B\u00fchler.nii.gz", boxes())
     (row, _) = evaluate_folder(predictions, references, labels={"lesion": 1, "edema": 2})
     assert (row.case, row.dice) == ("B\u00fchler", 1)
+    write(references / "Bu\u0308hler.nii.gz", boxes())
+    with pytest.raises(PasegError, match="case B\u00fchler is there twice"):
+        evaluate_folder(predictions, references, labels={"lesion": 1})
 
 
 def test_several_values_per_voxel_are_no_label_map(tmp_path: Path) -> None:
