@@ -74,7 +74,10 @@ def check_case(files: CaseFiles, class_names: Sequence[str], *, channels: int) -
         report.problems.append(str(error))
         return report
     if grid is not None:
-        _check_points(path, grid, class_names, report)
+        try:
+            _check_points(path, grid, class_names, report)
+        except Exception as error:
+            report.problems.append(_message(path, error))
     return report
 
 

@@ -58,6 +58,16 @@ def test_any_exception_of_a_parser_is_a_problem_of_its_case(folder, error):
     assert len(problem) < len(str(folder)) + 300
 
 
+def test_any_exception_after_reading_is_a_problem_of_its_case(folder, monkeypatch):
+    def fail(instance, *_):
+        raise OverflowError("no boxes today")
+
+    monkeypatch.setattr("nnunet_paseg.checking.case.implausible", fail)
+    found = problems(folder)
+    assert [case for case, _ in found] == ["a", "b"]
+    assert all("mrk.json cannot be read (OverflowError: no boxes today)" in problem for _, problem in found)
+
+
 def test_the_table_comes_before_the_figure(folder, tmp_path, capsys, monkeypatch):
     def fail(*_):
         raise RuntimeError("no figure today")
