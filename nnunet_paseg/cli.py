@@ -11,10 +11,10 @@ from nnunet_paseg.demo import demo
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation import evaluate
 from nnunet_paseg.io.console import replace_unprintable
-from nnunet_paseg.nnunet import export
+from nnunet_paseg.nnunet import check_checkpoint, export
 
 # These modules import torch, nnU-Net and pandas inside functions only, so that `paseg --help` stays instant.
-COMMANDS = (check, convert, demo, evaluate, export, report)
+COMMANDS = (check, check_checkpoint, convert, demo, evaluate, export, report)
 
 EPILOG = """\
 example: paseg demo                             the complete pipeline on phantoms

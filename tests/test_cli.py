@@ -10,7 +10,7 @@ import pytest
 from nnunet_paseg import __version__
 from nnunet_paseg.cli import COMMANDS, build_parser, main
 
-NAMES = ["trainer-dir", *(module.__name__.rsplit(".", 1)[1] for module in COMMANDS)]
+NAMES = ["trainer-dir", *(module.__name__.rsplit(".", 1)[1].replace("_", "-") for module in COMMANDS)]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in NAMES)])

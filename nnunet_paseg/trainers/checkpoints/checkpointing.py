@@ -15,6 +15,7 @@ from torch import distributed, nn
 from torch._dynamo import OptimizedModule
 from torch.nn.parallel import DistributedDataParallel
 
+from nnunet_paseg.io.nnunet_folders import nnunet_folder
 from nnunet_paseg.trainers.checkpoints import resume, selection
 
 
@@ -53,6 +54,8 @@ class CheckpointingTrainer(nnUNetTrainer):
         dataset_json: dict[str, Any],
         device: torch.device = torch.device("cuda"),  # noqa: B008 (nnU-Net reads this exact signature)
     ) -> None:
+        for folder in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+            nnunet_folder(folder)  # before nnU-Net creates a folder of the name "~"
         super().__init__(plans, configuration, fold, dataset_json, device)
         self.save_every = 5
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import os
-import pickle
 import random
 import warnings
 from collections.abc import Callable, Iterable
@@ -39,10 +38,13 @@ def read_checkpoint(filename: str) -> dict[str, Any]:
         PasegError: The file is damaged, or contains other objects.
     """
     try:
-        return _load(filename)
+        checkpoint = _load(filename)
+        if not isinstance(checkpoint, dict):
+            raise TypeError(f"it contains a {type(checkpoint).__name__}")
+        return checkpoint
     except (FileNotFoundError, PermissionError):
         raise
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # damaged files raise all kinds
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise PasegError(
             f"{filename} cannot be read ({reason[0]}). Unless memory or disk space is short, the file is damaged or "
@@ -51,7 +53,7 @@ def read_checkpoint(filename: str) -> dict[str, Any]:
         ) from error
 
 
-def _load(filename: str) -> dict[str, Any]:
+def _load(filename: str) -> Any:
     if not hasattr(torch.serialization, "safe_globals"):  # before torch 2.5
         warnings.warn(
             f"torch {torch.__version__} cannot exclude code from a checkpoint: {filename} is read without this "
@@ -60,12 +62,12 @@ def _load(filename: str) -> dict[str, Any]:
             stacklevel=3,
         )
         return torch.load(filename, map_location="cpu", weights_only=False)
-    with torch.serialization.safe_globals(_numpy_scalars()):
+    with torch.serialization.safe_globals(allowed_globals()):
         return torch.load(filename, map_location="cpu", weights_only=True)
 
 
-def _numpy_scalars() -> list[Any]:
-    """Return the classes and functions in a pickled NumPy scalar, which nnU-Net's log consists of."""
+def allowed_globals() -> list[Any]:
+    """Return the classes and functions that are allowed in addition: those of NumPy scalars, as in nnU-Net's log."""
     scalar = np.float64(0).__reduce__()[0]
     kinds = {type(np.dtype(name)) for name in ("bool", "int32", "int64", "float16", "float32", "float64")}
     # NumPy 1 and 2 have it in different modules, and a checkpoint may come from either.
