@@ -32,7 +32,8 @@ a project of your own, once nnU-Net's three folders are set:
   paseg evaluate -p predictions -r masks        scores, where dense masks exist
   paseg export -d 101 -f 0 -o tumor.zip         the model for a stock nnU-Net
 
-paseg COMMAND --help describes each command. Exit status: 0 success, 1 problems found by check, 2 unusable input.
+paseg COMMAND --help describes each command. Exit status: 0 success, 1 problems found by check
+or check-checkpoint, 2 unusable input.
 """
 
 

@@ -17,12 +17,7 @@ from typing import Any
 from nnunet_paseg.errors import PasegError
 
 CHECKPOINT, PICKLE = (".pth", ".pt"), (".pkl", ".pickle")
-TENSORS = (
-    "collections.OrderedDict",
-    "torch._utils._rebuild_tensor_v2",
-    "torch._utils._rebuild_parameter",
-    "torch.Size",
-)
+TENSORS = {"collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter"}
 STORAGE = r"torch\.[A-Za-z0-9]*Storage"
 """Names of the classes and functions that every checkpoint contains."""
 
@@ -135,7 +130,7 @@ def _foreign_objects(file: Path) -> list[str]:
     """Return the classes and functions in a checkpoint, except those of tensors and numbers; nothing is imported."""
     from nnunet_paseg.trainers.checkpoints.resume import allowed_globals
 
-    known = {*TENSORS, *(f"{item.__module__}.{item.__qualname__}" for item in allowed_globals())}
+    known = TENSORS | {f"{item.__module__}.{item.__qualname__}" for item in allowed_globals()}
     found: list[str] = []
     try:
         with zipfile.ZipFile(file) as archive:
