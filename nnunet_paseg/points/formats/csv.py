@@ -11,9 +11,8 @@ import numpy as np
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output
-from nnunet_paseg.points.formats.markups import check_position
 from nnunet_paseg.points.formats.table import Table, read_table
-from nnunet_paseg.points.formats.text import shown
+from nnunet_paseg.points.formats.text import MAX_SHOWN, shown
 from nnunet_paseg.points.instance import Instance
 
 HEADER = ("class", "instance", "role", "x_lps_mm", "y_lps_mm", "z_lps_mm")
@@ -59,7 +58,9 @@ def parse_csv(table: Table) -> list[Instance]:
         class_name, instance, role = (row.cells[column] for column in HEADER[:3])
         if role.casefold() not in ROLES:
             raise PasegError(f"{row.where}: the role is '{shown(role)}', not one of {ROLES}: correct it.")
-        position = check_position(table.position(row, HEADER[3:]), row.where)
+        if len(class_name) > MAX_SHOWN:
+            raise PasegError(f"{row.where}: the class '{shown(class_name)}' is too long: correct it.")
+        position = table.position(row, HEADER[3:])
         table.check_end(row, HEADER[:3])
         # A spreadsheet or pandas may have made 1.0 of 1.
         points[class_name, instance.removesuffix(".0")][role.casefold()].append(position.tolist())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.formats.markups import ControlPoint, Markups, as_lps
-from nnunet_paseg.points.formats.table import NUMBER, Row, Table, parse_table
+from nnunet_paseg.points.formats.table import DELIMITERS, NUMBER, Row, Table, parse_table
 from nnunet_paseg.points.formats.text import read_text, shown
 
 SYSTEMS = {"LPS": ("l", "p", "s"), "RAS": ("r", "a", "s")}
@@ -30,12 +30,12 @@ def read_fcsv(path: Path) -> Markups:
     for line in lines:
         if match := re.match(r'"?#\s*(\w+)\s*=', line):
             # A spreadsheet fills the line up with delimiters.
-            key, value = match[1].casefold(), line[match.end() :].strip(' \t,;"')
+            key, value = match[1].casefold(), line[match.end() :].strip(' "' + DELIMITERS)
             if header.setdefault(key, value) != value:
                 raise PasegError(f"{path} has two different lines '# {match[1]} = ...': delete one of them.")
     if "coordinatesystem" not in header:
         raise PasegError(f"{path} states no coordinate system: add the line '# CoordinateSystem = RAS' (or LPS).")
-    if not {"x", "y", "z", "label"} <= set(re.split(r"[\s,;]+", header.get("columns", "").casefold())):
+    if not {"x", "y", "z", "label"} <= set(re.split(rf"[\s{DELIMITERS}]+", header.get("columns", "").casefold())):
         raise PasegError(f"{path} has no line '# columns = id,x,y,z,...,label,...': save it from 3D Slicer again.")
     # Empty lines in place of comments keep the numbers of all others.
     points = ["" if line.lstrip('"').startswith("#") else line for line in lines]

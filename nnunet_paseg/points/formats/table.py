@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.points.formats.markups import check_position
 from nnunet_paseg.points.formats.text import read_text, shown
 from nnunet_paseg.points.grid import FloatArray
 
-DELIMITERS = ",;\t"
+DELIMITERS = ",;\t|"
 NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 MAX_ROWS = 10_000
 """A table with more rows does not contain clicks."""
@@ -64,7 +65,7 @@ class Table:
         """Return the three coordinates in a row.
 
         Raises:
-            PasegError: A coordinate is not a number or may be cut off, or the decimal sign changes within the table.
+            PasegError: A coordinate is not a number, too large or cut off, or the decimal sign varies.
         """
         cells = [row.cells[column] for column in columns]
         if not all(NUMBER.fullmatch(cell) for cell in cells):
@@ -74,7 +75,7 @@ class Table:
             raise PasegError(f"{row.where}: {shown(cells)}: both '.' and ',' are decimal signs in this file: use one.")
         if self._is_end(row, columns[-1:]) and self._has_fewest_decimals(row, columns):
             self.check_end(row, columns)
-        return np.array([float(cell.replace(",", ".")) for cell in cells])
+        return check_position(np.array([float(cell.replace(",", ".")) for cell in cells]), row.where)
 
     def check_end(self, row: Row, columns: Sequence[str]) -> None:
         """Raise PasegError if a cell in these columns is the end of a file without a last line break."""

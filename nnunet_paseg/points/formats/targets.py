@@ -47,7 +47,9 @@ def find_targets(markups: Markups, grid: Grid, class_names: Sequence[str], *, ca
         _check_members(box, members, grid)
         foreground, background = by_role(members, default="foreground")
         if not foreground:
-            raise PasegError(f"{box} contains no foreground point: click at least one point inside the target.")
+            raise PasegError(
+                f"{box} contains no foreground point: click at least one point inside the target, or remove the box."
+            )
         instances.append(
             Instance(
                 class_name or _only(class_names, str(box)),
@@ -83,7 +85,7 @@ def _check_members(box: Box, members: Sequence[NamedPoint], grid: Grid) -> None:
     if is_mixed or len(unnamed) >= _clicks(grid) - 1 or enclosed_by_others(unnamed, grid):
         raise PasegError(
             f"{box} contains {len(unnamed)} points without a role, so either the box or the points around it may mark "
-            f"the target: {ROLE_HINT}, or remove the box or the outer points."
+            f"the target: remove the one that does not, or {ROLE_HINT}."
         )
 
 

@@ -13,6 +13,7 @@ from nnunet_paseg.errors import PasegError
 MAX_BYTES = 1 << 24
 """A larger file does not contain clicks."""
 MAX_SHOWN = 80
+"""Messages quote so many characters of a value."""
 
 
 def read_text(path: Path) -> str:

@@ -75,7 +75,7 @@ def test_napari_names_and_axes(tmp_path):
         ("a.fcsv", f"{LPS}{ROW},7,0\n", r"a\.fcsv, line 3: the position status is '7', not one of \(0, 1, 2, 3\)"),
         ("a.fcsv", f"{LPS}{ROW},2,0\n{ROW}\n", r"a\.fcsv, line 4 has 14 cells instead of 16: save it again"),
         ("a.csv", "label,r,a,s\nF-1,1,2,inf\n", r"a\.csv, line 2: \['1', '2', 'inf'\] are not three numbers"),
-        ("a.csv", "label,r,a,s\nF-1,1,2,1e400\n", r"a\.csv, line 2 'F-1' has the coordinates \[-1\.0, -2\.0, inf\]"),
+        ("a.csv", "label,r,a,s\nF-1,1,2,1e400\n", r"a\.csv, line 2 has the coordinates \[1\.0, 2\.0, inf\]"),
         ("a.csv", "label,r,a,s\nF-1,1.5,2.5,34", r"line 2: the file ends without a line break, so '34' may be cut off"),
         (
             "a.csv",

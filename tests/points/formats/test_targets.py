@@ -108,7 +108,7 @@ def test_a_box_names_its_points():
     assert found == [("edema", [[10] * 3], 3), ("tumor", [[20] * 3], 6)]
 
 
-AROUND_ALL = "either the box or the points around it may mark the target: add 'fg' or 'bg' to the names of the points"
+AROUND_ALL = "either the box or the points around it may mark the target: remove the one that does not, or add 'fg' or"
 
 
 @given(
