@@ -104,6 +104,6 @@ def _painted(path: Path, grid: Grid) -> npt.NDArray[Any]:
         value = int(present[counts.argmax()])
         raise PasegError(
             f"{path} has {counts.max()} voxels of value {value}, so it is a mask: paint single voxels as points. "
-            "dataset_conversion/from_dense_dataset.py simulates points from masks."
+            "`paseg convert dense` simulates points from masks."
         )
     return values
