@@ -1,5 +1,6 @@
 """The atomic writer: a file or folder is complete, or it is not there."""
 
+import errno
 import os
 import stat
 
@@ -72,3 +73,21 @@ def test_names_that_cannot_be_written_are_refused_before_any_work(tmp_path):
     with pytest.raises(PasegError, match=r"a\.gif: cannot be written as '\.gif'"):
         check_output(tmp_path / "a.gif", (".png", ".pdf"))
     check_output(tmp_path / "a.PNG", (".png", ".pdf"))
+
+
+def test_a_drive_that_cannot_flush_folders_is_written(tmp_path, monkeypatch):
+    def fsync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_json([], tmp_path / "a.json")
+    assert names(tmp_path) == ["a.json"]
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_json([1], tmp_path / "a.json")
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == "[]\n"
