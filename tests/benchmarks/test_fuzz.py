@@ -7,6 +7,7 @@ from benchmarks.fuzz.__main__ import main, table
 from benchmarks.fuzz.outcome import RIGHT, WRONG, Trial
 from benchmarks.fuzz.trial import run_trial
 from nnunet_paseg.errors import PasegError
+from tests.benchmarks.crash_worker import crash_at_second
 
 
 def test_a_sample_has_no_violations():
@@ -56,7 +57,7 @@ def test_a_broken_reader_is_found(wrong, monkeypatch):
 
 
 def test_a_crash_costs_one_trial(monkeypatch):
-    monkeyx
+    monkeypatch.setattr(processes, "work", crash_at_second)
     results = list(processes.run_all({"images": 4}, seed=0, jobs=2))
     found = [(each.number, each.outcome) for each in results]
     assert found == [(0, "message"), (1, "crash"), (2, "message"), (3, "message")]
