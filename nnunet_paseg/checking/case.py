@@ -36,7 +36,7 @@ class CaseReport:
         spacing_mm: Spacing (z, y, x) in mm.
         targets: Number of targets per class.
         problems: Messages, each with what to do.
-        warnings: Messages about images that can be used.
+        warnings: Messages about images and points that can be used.
         instances: Targets that lie on the image's grid.
         swapped: Targets with LPS and RAS exchanged, if that solves all problems of the points.
         digest: Hash of the first channel's voxels.
@@ -137,7 +137,7 @@ def _check_points(path: Path, grid: Grid, class_names: Sequence[str], report: Ca
     for instance, voxels in zip(instances, placed, strict=True):
         report.problems += [f"{path}: {problem}" for problem in implausible(instance, voxels, grid)]
     if not problems:
-        report.problems += doubts(path, grid)
+        report.warnings += doubts(path, grid)
 
 
 def _place(

@@ -82,7 +82,7 @@ def point_files(folder: Path) -> list[Path]:
 
 
 def doubts(path: Path, grid: Grid) -> list[str]:
-    """Return what is doubtful in point files that can be read, as problems with their remedy.
+    """Return warnings about point files that can be read, but perhaps not as they are meant.
 
     Args:
         path: Point file, or folder of point files.

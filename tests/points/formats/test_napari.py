@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnunet_paseg.checking.check import check_folder, format_reports
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.formats import doubts, read_points
 from nnunet_paseg.points.grid import Grid
@@ -95,3 +97,14 @@ def test_voxels_outside_the_image_are_no_question_of_lps(tmp_path_factory, spaci
     with pytest.raises(PasegError, match=r"outside the image: voxel .* Was the points layer made without") as caught:
         place_on_grid(instance, grid_of(spacing), {"tumor": 1})
     assert "LPS" not in str(caught.value)
+
+
+def test_check_warns_about_millimetres(tmp_path):
+    image = sitk.GetImageFromArray(np.arange(27000, dtype=np.int16).reshape(30, 30, 30))
+    image.SetSpacing([0.8] * 3)
+    sitk.WriteImage(image, str(tmp_path / "a.nii.gz"))
+    writers.save_napari(tmp_path / "a.kji.csv", clicks.VOXELS[:7] * 0.8)
+    (report,) = check_folder(tmp_path, tmp_path, ["tumor"])
+    assert report.problems == []
+    assert "warning: " + report.warnings[0] in format_reports([report])
+    assert "look like millimetres of a points layer without scale: select the image layer" in report.warnings[0]
