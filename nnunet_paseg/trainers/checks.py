@@ -40,7 +40,9 @@ def check_channels(channels: Sequence[int] | None, names: Mapping[str, str]) -> 
     Raises:
         PasegError: A channel does not exist, or the list is empty.
     """
-    if channels is not None and (not channels or not set(channels) <= set(range(len(names)))):
+    numbers = range(len(names))
+    # True and 1.0 equal 1, but they select something else.
+    if channels is not None and not (channels and all(type(each) is int and each in numbers for each in channels)):
         raise PasegError(
             f"mcrf_channels = {channels!r} is invalid: set it to None or to channels from 0 to {len(names) - 1}, which "
             f"are {list(names.values())}."

@@ -68,6 +68,15 @@ def test_enough_epochs(make_trainer, interval, epochs, refreshes):
     assert len(range(period, epochs, period)) == refreshes
 
 
+@pytest.mark.parametrize("folder", ["nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"])
+def test_folders_that_nnunet_does_not_expand(make_trainer, monkeypatch, tmp_path, folder):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(folder, "~/nnunet")
+    with pytest.raises(PasegError, match=f"{folder} is '~/nnunet', and nnU-Net does not expand '~'"):
+        make_trainer(PASegStage1Trainer)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("interval", "epochs", "after"), [(0.2, 1, 1), (0.9, 4, 4), (0.8, 2, 2)])
 def test_too_few_epochs(make_trainer, interval, epochs, after):
     trainer = make_trainer(PASegStage2Trainer, fold=0)

@@ -133,7 +133,7 @@ def two_channels(trainer, noise):
     return {**batch, "data": torch.cat([batch["data"], other], dim=1)}
 
 
-@pytest.mark.parametrize("channels", [(1,), (), (-1,)])
+@pytest.mark.parametrize("channels", [(1,), (), (-1,), (0.0,), (False,)])
 def test_channels_that_are_not_there(make_trainer, channels):
     trainer = make_trainer(PASegStage1Trainer)
     trainer.mcrf_channels = channels

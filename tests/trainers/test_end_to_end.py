@@ -14,7 +14,8 @@ from nnunet_paseg.evaluation.evaluate import evaluate_folder
 from nnunet_paseg.io.images import read_array
 from tests.trainers.conftest import DATASET, PLANS
 
-pytestmark = pytest.mark.slow
+# What these libraries warn of is no part of the test, as in a process of its own.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 SHORT = "_8epochs_2iterations"
 
@@ -53,8 +54,11 @@ def test_stage_2_before_stage_1_says_what_to_do(shell):
 
 
 def test_both_stages_a_kill_and_a_prediction(shell, workspace, tmp_path):
+    workspace.train(DATASET, "PASegStage1AuxTrainer" + SHORT, plans=PLANS, fold=0)
+    shell(train("PASegStage1Trainer" + SHORT))
     for stage in ("PASegStage1Trainer", "PASegStage1AuxTrainer"):
-        output = shell(train(stage + SHORT)).stdout
+        [log] = folder_of(workspace, stage + SHORT).glob("training_log_*.txt")
+        output = log.read_text(encoding="utf-8")
         assert "'mcrf'" in output
         assert "Mean Validation Dice" in output
         assert not (folder_of(workspace, stage + SHORT) / "checkpoint_best.pth").exists(), "chosen by seeds"

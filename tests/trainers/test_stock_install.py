@@ -22,7 +22,8 @@ from nnunet_paseg.trainers import PASegStage1AuxTrainer
 from tests.trainers.conftest import DATASET, PLANS
 from tests.trainers.test_end_to_end import SHORT
 
-pytestmark = pytest.mark.slow
+# What these libraries warn of is no part of the test, as in a process of its own.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 HIDE = """
 import sys
