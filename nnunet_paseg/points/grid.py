@@ -16,6 +16,9 @@ from nnunet_paseg.io.images import read_header
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+FAR = 2**40
+"""Largest voxel index of a point outside the grid: floating-point numbers may be too large for an integer."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -70,19 +73,22 @@ class Grid:
         return self.geometry.affine[:3, :3]
 
     def to_world(self, voxels: npt.ArrayLike) -> FloatArray:
-        """Convert (n, 3) voxel indices (z, y, x) to world LPS millimetres (x, y, z)."""
+        """Convert (n, 3) voxel indices (z, y, x) to world LPS millimetres (x, y, z), infinite ones to NaN."""
         xyz = np.asarray(voxels, dtype=np.float64).reshape(-1, 3)[:, ::-1]
-        return xyz @ self._index_to_world().T + np.asarray(self.origin)
+        with np.errstate(invalid="ignore", over="ignore"):
+            return xyz @ self._index_to_world().T + np.asarray(self.origin)
 
     def to_indices(self, points: npt.ArrayLike) -> FloatArray:
         """Convert (n, 3) world LPS millimetres (x, y, z) to continuous indices (z, y, x), integers at voxel centres."""
-        offset = np.asarray(points, dtype=np.float64).reshape(-1, 3) - np.asarray(self.origin)
-        xyz = np.linalg.solve(self._index_to_world(), offset.T).T
+        with np.errstate(invalid="ignore", over="ignore"):
+            offset = np.asarray(points, dtype=np.float64).reshape(-1, 3) - np.asarray(self.origin)
+            xyz = np.linalg.solve(self._index_to_world(), offset.T).T
         return np.asarray(xyz[:, ::-1])
 
     def to_voxels(self, points: npt.ArrayLike) -> IntArray:
         """Convert (n, 3) world LPS millimetres (x, y, z) to nearest voxel indices (z, y, x), also outside the grid."""
-        return np.rint(self.to_indices(points)).astype(np.int64)
+        indices = np.nan_to_num(np.rint(self.to_indices(points)), nan=-FAR, posinf=FAR, neginf=-FAR)
+        return np.clip(indices, -FAR, FAR).astype(np.int64)
 
     def same_as(self, other: Grid) -> bool:
         """Return True if both grids have the same shape, and corners within a tenth of a voxel."""

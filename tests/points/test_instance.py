@@ -38,6 +38,16 @@ def test_world_and_voxel_are_inverse_on_oblique_and_permuted_grids(grid, voxel):
     assert grid.to_voxels(grid.to_world([voxel])).tolist() == [list(voxel)]
 
 
+@given(grids(), st.tuples(*[st.floats(allow_nan=False)] * 3))
+def test_points_however_far_away_are_outside_or_where_they_are(grid, point):
+    voxel, indices = grid.to_voxels([point])[0], grid.to_indices([point])[0]
+    if np.abs(indices).max() < 1e9:
+        np.testing.assert_array_equal(voxel, np.rint(indices))
+    else:
+        assert ((voxel < 0) | (voxel >= grid.shape)).any()
+    grid.to_world([point])
+
+
 @given(grids(), st.tuples(st.integers(0, 9), st.integers(0, 19), st.integers(0, 29)))
 def test_world_is_what_simpleitk_says(grid, voxel):
     image = sitk.Image(grid.shape[::-1], sitk.sitkUInt8)
