@@ -28,31 +28,42 @@ SHOWN = 3
 """Violations of one kind that are printed."""
 
 
-def table(results: Sequence[Trial]) -> str:
-    """Return the outcomes in Markdown, one row per format and kind of mutation."""
-    names = ("same result", "message", "any result", "violations")
-    lines = [f"| files | format | mutation | number | {' | '.join(names)} |", "|---" * 8 + "|"]
-    rows = sorted({(trial.kind, trial.format, trial.mutation) for trial in results})
-    for row in [*rows, ("**all**", "", "")]:
-        own = [trial for trial in results if row[0] == "**all**" or (trial.kind, trial.format, trial.mutation) == row]
-        counts = Counter(trial.outcome for trial in own)
-        values = [*(counts[outcome] for outcome in RIGHT), sum(counts[outcome] for outcome in WRONG)]
-        lines.append(f"| {' | '.join(row)} | {len(own)} | {' | '.join(map(str, values))} |")
+def table(results: Sequence[Trial], columns: Sequence[str]) -> str:
+    """Return the outcomes in Markdown, one row per combination of values.
+
+    Args:
+        results: All trials.
+        columns: Attributes of the trials that the rows distinguish.
+    """
+    titles = (*columns, "number", "same result", "message", "any result", "violations")
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    groups: defaultdict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    for trial in results:
+        groups[tuple(getattr(trial, column) for column in columns)][trial.outcome] += 1
+    total = ("**all**", *[""] * (len(columns) - 1))
+    rows = [*sorted(groups.items()), (total, Counter(trial.outcome for trial in results))]
+    for group, counts in rows:
+        values = [counts.total(), *(counts[outcome] for outcome in RIGHT), sum(counts[outcome] for outcome in WRONG)]
+        lines.append(f"| {' | '.join(map(str, (*group, *values)))} |")
     return "\n".join(lines) + "\n"
 
 
 def page(results: Sequence[Trial], command: str) -> str:
-    """Return the table with its command and the versions of the libraries."""
+    """Return both tables with their command and the versions of the libraries."""
     versions = f"numpy {np.__version__}, scipy {scipy.__version__}, SimpleITK {sitk.Version_VersionString()}"
     return f"""# Mutated point files and images
 
     {command}
 
-{versions}. "same result": the label map, or the voxels and the grid, of the original file. "message": an error that
-names the file. "any result": mutations of values have no known right answer. Violations: a different result without a
-message, a traceback, a message without the file's name, or a crash.
+{table(results, ["mutation", "kind"])}
+{versions}.
 
-{table(results)}"""
+* same result: the label map, or the voxels and the grid, of the original file.
+* message: an error that names the file.
+* any result: mutations of values have no known right answer, nor has a cut after a whole line.
+* violations: a different result without a message, a traceback, a message without the file's name, or a crash.
+
+{table(results, ["kind", "format", "mutation"])}"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -87,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.output.mkdir(parents=True, exist_ok=True)
     with atomic_output(arguments.output / "fuzz.md") as temporary:
         temporary.write_text(page(results, f"{command} --seed {arguments.seed}"), encoding="utf-8")
-    print(table(results))
+    print(table(results, ["mutation", "kind"]))
     violations = defaultdict(list)
     for trial in results:
         if trial.outcome in WRONG:

@@ -130,7 +130,7 @@ def _same_points(scene: Scene, path: Path) -> bool:
     if sorted(map(_facts, placed)) == sorted(map(_facts, expected)):
         return True
     maps = [
-        expand_points(scene.image, each, spacing_mm=scene.grid.spacing_mm, num_classes=len(labels))
+        expand_points(scene.image, each, spacing_mm=scene.grid.spacing_mm, num_classes=len(labels)).labels
         for each in (placed, expected)
     ]
     return np.array_equal(maps[0], maps[1])
