@@ -68,10 +68,14 @@ def convert_case(case: Case, plan: DatasetPlan, folder: Path) -> None:
     except OSError as error:
         raise _os_error(error, case, folder) from error
     except Exception as error:  # whatever a library raises for a damaged file, it concerns this case alone
-        reason = " ".join(str(error).split())[:MAX_REASON]
+        files = ", ".join(str(as_source(image).path) for image in case.images)
         raise PasegError(
-            f"Case {case.identifier}: cannot be converted ({type(error).__name__}: {reason}): check its files."
+            f"Case {case.identifier}: {files} cannot be converted ({_reason(error)}): check it."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:MAX_REASON]}"
 
 
 def _os_error(error: OSError, case: Case, folder: Path) -> PasegError:
@@ -147,7 +151,12 @@ def _instances(case: Case, mask: Labels | None, grid: Grid, whole: Grid, plan: D
         assert mask is not None
         return _simulate(case, mask, grid, plan)
     assert case.points is not None
-    return read_points(case.points, whole, plan.class_names, case=case.identifier)
+    try:
+        return read_points(case.points, whole, plan.class_names, case=case.identifier)
+    except (PasegError, OSError):
+        raise
+    except Exception as error:  # whatever a parser raises
+        raise PasegError(f"{case.points} cannot be read ({_reason(error)}): save or export it again.") from error
 
 
 def _simulate(case: Case, mask: Labels, grid: Grid, plan: DatasetPlan) -> list[Instance]:

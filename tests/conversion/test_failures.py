@@ -111,8 +111,24 @@ def test_whatever_a_parser_raises_is_a_problem_of_that_case(tmp_path, monkeypatc
     monkeypatch.setattr(case_module, "simulate_points", fail)
     [line] = lines_of(cases, tmp_path / "raw")
     assert line.startswith("Case case_2: ")
-    assert len(line) < 400
+    assert "case_2.nii.gz" in line or isinstance(error, OSError)
+    assert len(line) < 400 + len(str(tmp_path))
     assert len(list(tmp_path.glob("raw/.*.partial/records/*.json"))) == 4
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), TypeError("two\nlines"), RecursionError()], ids=lambda error: type(error).__name__
+)
+def test_whatever_a_reader_of_points_raises_names_the_file(tmp_path, monkeypatch, error):
+    case = Case("a", write_cases(tmp_path)[0].images, points=tmp_path / "a.csv")
+    case.points.touch()
+
+    def fail(*_arguments, **_options):
+        raise error
+
+    monkeypatch.setattr(case_module, "read_points", fail)
+    [line] = lines_of([case], tmp_path / "raw")
+    assert line.startswith(f"Case a: {case.points} cannot be read ({type(error).__name__}")
 
 
 @dataclass(frozen=True)
