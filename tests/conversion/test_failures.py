@@ -177,7 +177,7 @@ def fill_disk(folder):
     whole = contents(convert(cases, PLAN, folder / "whole", num_processes=1))
     needed = sum(4096 * -(-len(content) // 4096) for content in whole.values())
     steps = set()
-    for size in range(4096, needed, 8192):
+    for size in range(4096, needed, 12288):
         raw = Path(tempfile.mkdtemp(dir=folder))
         mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", raw)
         lines = lines_of(cases, raw)

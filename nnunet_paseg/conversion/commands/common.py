@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from nnunet_paseg.conversion.convert import convert, convert_part
 from nnunet_paseg.conversion.plan import Case, DatasetPlan, raise_problems
@@ -93,19 +94,31 @@ def seed_parameters(arguments: argparse.Namespace) -> SeedParameters:
     )
 
 
-def cases_to_test(arguments: argparse.Namespace) -> list[Case]:
+class Found(NamedTuple):
+    """The cases of some folders.
+
+    Attributes:
+        cases: Cases that have all files.
+        problems: Message for every other case.
+    """
+
+    cases: list[Case]
+    problems: list[str]
+
+
+def cases_to_test(arguments: argparse.Namespace) -> Found:
     """Return one case per image of ``--test-images``, or none without it.
 
     Raises:
-        PasegError: A folder is missing or empty, or a case lacks a channel or a mask. Lists every bad case.
+        PasegError: A folder is missing or empty, or all cases have a different number of channels.
     """
     images, masks = arguments.test_images, arguments.test_masks
     if images is None:
         if masks is not None:
             raise PasegError("--test-masks requires --test-images: pass both, or neither.")
-        return []
+        return Found([], [])
     mask_of = {} if masks is None else label_maps(masks)
-    found, problems = find_images(images, mask_of), []
+    found, result = find_images(images, mask_of), Found([], [])
     if not found:
         raise PasegError(f"{images} contains no image: expected {{case}}.nii.gz (or {', '.join(IMAGES[1:])}).")
     check_channel_names(found.values(), arguments.channel_names)
@@ -114,10 +127,10 @@ def cases_to_test(arguments: argparse.Namespace) -> list[Case]:
             check_channels(files, len(arguments.channel_names))
             if masks is not None and case not in mask_of:
                 raise PasegError(f"Test case {case} has no mask in {masks}: add {case}.nii.gz.")
+            result.cases.append(Case(case, files.images, mask=mask_of.get(case), split="test"))
         except PasegError as error:
-            problems.append(str(error))
-    raise_problems(problems, len(found))
-    return [Case(case, files.images, mask=mask_of.get(case), split="test") for case, files in found.items()]
+            result.problems.append(str(error))
+    return result
 
 
 def check_channel_names(found: Collection[CaseFiles], names: Sequence[str]) -> None:
@@ -159,19 +172,22 @@ def raw_folder(arguments: argparse.Namespace) -> Path:
     return folder
 
 
-def write_clicked(cases: Sequence[Case], arguments: argparse.Namespace, *, class_names: Sequence[str]) -> None:
+def write_clicked(training: Found, arguments: argparse.Namespace, *, class_names: Sequence[str]) -> None:
     """Convert training cases with clicked points, and the test cases of the command line.
 
     Raises:
-        PasegError: As in :func:`cases_to_test` and :func:`write_dataset`.
+        PasegError: As in :func:`cases_to_test` and :func:`write_dataset`, or cases lack files. Lists every bad case.
     """
+    testing = cases_to_test(arguments)
+    cases, problems = training.cases + testing.cases, training.problems + testing.problems
+    raise_problems(problems, len(cases) + len(problems))
     plan = DatasetPlan(
         name=f"Dataset{arguments.dataset_id:03d}_{arguments.name or 'Points'}",
         channel_names=tuple(arguments.channel_names),
         class_names=tuple(class_names),
         seeds=seed_parameters(arguments),
     )
-    write_dataset([*cases, *cases_to_test(arguments)], plan, arguments)
+    write_dataset(cases, plan, arguments)
 
 
 def write_dataset(cases: Sequence[Case], plan: DatasetPlan, arguments: argparse.Namespace) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nnunet_paseg.conversion.commands.common import (
+    Found,
     add_output_arguments,
     add_seed_arguments,
     add_test_arguments,
@@ -25,14 +26,14 @@ from nnunet_paseg.conversion.commands.common import (
     check_channels,
     write_clicked,
 )
-from nnunet_paseg.conversion.plan import Case, raise_problems
+from nnunet_paseg.conversion.plan import Case
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import CaseFiles, find_case_files, label_maps
 
 
 def training_cases(
     images: Path, points: Path, masks: Path | None = None, channel_names: Sequence[str] = ("MRI",)
-) -> list[Case]:
+) -> Found:
     """Return one case per point file and per mask. A case with both is trained on its mask.
 
     Args:
@@ -42,13 +43,12 @@ def training_cases(
         channel_names: One name per channel.
 
     Raises:
-        PasegError: A folder cannot be used, or a case has no image, lacks a channel, or has several point files or
-            masks. Lists every bad case.
+        PasegError: A folder cannot be used, or all cases have a different number of channels.
     """
     found = {files.identifier: files for files in find_case_files(images, points)}
     dense = label_maps(masks) if masks else {}
     check_channel_names([files for files in found.values() if files.images], channel_names)
-    cases, unmarked, problems = [], [], []
+    result, unmarked = Found([], []), []
     for case in sorted({*found, *dense}):
         files = found.get(case, CaseFiles(case))
         try:
@@ -62,21 +62,20 @@ def training_cases(
                 continue
             check_channels(files, len(channel_names))
             if case in dense:
-                cases.append(Case(case, files.images, mask=dense[case], annotation="dense"))
+                result.cases.append(Case(case, files.images, mask=dense[case], annotation="dense"))
             else:
-                cases.append(Case(case, files.images, points=files.point_file()))
+                result.cases.append(Case(case, files.images, points=files.point_file()))
         except PasegError as error:
-            problems.append(str(error))
-    raise_problems(problems, len(found))
+            result.problems.append(str(error))
     if unmarked:
         print(f"{len(unmarked)} of {len(found)} images have no points and are left out: {unmarked}", file=sys.stderr)
-    return cases
+    return result
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Convert as specified on the command line."""
-    cases = training_cases(arguments.images, arguments.points, arguments.masks, arguments.channel_names)
-    write_clicked(cases, arguments, class_names=arguments.classes)
+    found = training_cases(arguments.images, arguments.points, arguments.masks, arguments.channel_names)
+    write_clicked(found, arguments, class_names=arguments.classes)
 
 
 def build_parser() -> argparse.ArgumentParser:

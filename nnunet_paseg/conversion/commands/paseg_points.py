@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nnunet_paseg.conversion.commands.common import (
+    Found,
     add_output_arguments,
     add_seed_arguments,
     add_test_arguments,
@@ -24,14 +25,14 @@ from nnunet_paseg.conversion.commands.common import (
     check_channels,
     write_clicked,
 )
-from nnunet_paseg.conversion.plan import Case, raise_problems
+from nnunet_paseg.conversion.plan import Case
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import composed, files_in, find_images
 
 POINTS = "_7points.nii.gz"
 
 
-def training_cases(images: Path, points: Path, channel_names: Sequence[str] = ("MRI",)) -> list[Case]:
+def training_cases(images: Path, points: Path, channel_names: Sequence[str] = ("MRI",)) -> Found:
     """Return one case per points file.
 
     Args:
@@ -40,14 +41,13 @@ def training_cases(images: Path, points: Path, channel_names: Sequence[str] = ("
         channel_names: One name per channel.
 
     Raises:
-        PasegError: A folder is missing, or there are no points files, or a case has no image or lacks a channel. Lists
-            every bad case.
+        PasegError: A folder is missing, there are no points files, or all cases have a different number of channels.
     """
     files = [file for file in files_in(points) if file.name.endswith(POINTS) and file.name[0] != "."]
     marked = {composed(file.name.removesuffix(POINTS)): file for file in files}
     if not marked:
         raise PasegError(f"{points} contains no points: expected files called {{case}}{POINTS}.")
-    found, problems = find_images(images, marked, skip_maps=images.resolve() == points.resolve()), []
+    found, result = find_images(images, marked, skip_maps=images.resolve() == points.resolve()), Found([], [])
     check_channel_names(found.values(), channel_names)
     for case, file in marked.items():
         try:
@@ -56,18 +56,18 @@ def training_cases(images: Path, points: Path, channel_names: Sequence[str] = ("
                     f"Case {case}: {images} contains no image for {file.name}: add it, or rename the file."
                 )
             check_channels(found[case], len(channel_names))
+            result.cases.append(Case(case, found[case].images, points=file))
         except PasegError as error:
-            problems.append(str(error))
-    raise_problems(problems, len(marked))
+            result.problems.append(str(error))
     if unmarked := sorted(found.keys() - marked.keys()):
         print(f"{len(unmarked)} of {len(found)} images have no points and are left out: {unmarked}", file=sys.stderr)
-    return [Case(case, found[case].images, points=file) for case, file in marked.items()]
+    return result
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Convert as specified on the command line."""
-    cases = training_cases(arguments.images, arguments.points, arguments.channel_names)
-    write_clicked(cases, arguments, class_names=[arguments.class_name])
+    found = training_cases(arguments.images, arguments.points, arguments.channel_names)
+    write_clicked(found, arguments, class_names=[arguments.class_name])
 
 
 def build_parser() -> argparse.ArgumentParser:

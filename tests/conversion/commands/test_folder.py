@@ -88,7 +88,7 @@ def test_every_format_gives_the_same_labels(sources):
         (
             lambda s: (s / "points" / "a.mrk.json").rename(s / "points" / "x.mrk.json"),
             [],
-            "^error: Case x: .* contains no image for",
+            "error: Case x: .* contains no image for",
         ),
         (
             lambda s: (s / "points" / "a.csv").touch(),
@@ -118,21 +118,17 @@ def test_bad_sources_are_refused(sources, capsys, spoil, options, message):
     assert not (sources / "raw" / "Dataset009_Points").exists()
 
 
-@pytest.mark.parametrize(("folder", "case"), [("images", "a"), ("test", "e")])
-def test_channels_count_by_their_number(sources, capsys, folder, case):
+def test_channels_count_by_their_number(sources, capsys):
     """In training and test cases alike, and every bad case is listed."""
-    (sources / folder / f"{case}_0001.nii.gz").rename(sources / folder / f"{case}_0002.nii.gz")
+    (sources / "images" / "a_0001.nii.gz").rename(sources / "images" / "a_0002.nii.gz")
     (sources / "images" / "b_0000.nii.gz").rename(sources / "images" / "b_0002.nii.gz")
-    options = ["--channel-names", "T1", "T2", "--test-images", str(sources / "test")]
-    assert convert(sources, *options) == 2
+    (sources / "test" / "e_0001.nii.gz").rename(sources / "test" / "e_0002.nii.gz")
+    assert convert(sources, "--channel-names", "T1", "T2", "--test-images", str(sources / "test")) == 2
     shown = capsys.readouterr().err
+    assert "error: 3 of 5 cases cannot be converted" in shown
+    assert "Case a lacks channel 0001 (found 0000, 0002): add the file" in shown
     assert "Case b lacks channel 0000 (found 0001, 0002): add the file" in shown
-    if folder == "images":
-        assert "Case a lacks channel 0001 (found 0000, 0002): add the file" in shown
-        return
-    (sources / "images" / "b_0002.nii.gz").rename(sources / "images" / "b_0000.nii.gz")
-    assert convert(sources, *options) == 2
-    assert "Case e lacks channel 0001 (found 0000, 0002): add the file" in capsys.readouterr().err
+    assert "Case e lacks channel 0001 (found 0000, 0002): add the file" in shown
     assert not list(sources.glob("raw/*"))
 
 
