@@ -8,12 +8,13 @@ import shlex
 import pytest
 
 from benchmarks.accuracy.__main__ import build_parser as accuracy_parser
+from benchmarks.fuzz.__main__ import build_parser as fuzz_parser
 from nnunet_paseg.cli import build_parser
 from nnunet_paseg.trainers.variants import trainer_class
 from tests.conftest import ROOT, load_script
 
 NAMES = ("docs/method", "docs/first_project", "docs/reproducing", "docs/results", "docs/economics", "docs/README")
-NAMES += ("docs/troubleshooting", "README", "CONTRIBUTING", "benchmarks/README")
+NAMES += ("docs/robustness", "docs/troubleshooting", "README", "CONTRIBUTING", "benchmarks/README")
 PAGES = [ROOT / f"{name}.md" for name in NAMES]
 NNUNET = {
     "nnUNetv2_plan_and_preprocess": "nnunetv2/experiment_planning/plan_and_preprocess_entrypoints.py",
@@ -39,8 +40,9 @@ def test_commands(page):
         if program == "paseg":
             assert build_parser().parse_args(words).func
         elif program == "python":
-            assert words[:2] == ["-m", "benchmarks.accuracy"]
-            assert accuracy_parser().parse_args(words[2:]).workspace
+            assert words[0] == "-m"
+            parser = {"benchmarks.accuracy": accuracy_parser, "benchmarks.fuzz": fuzz_parser}[words[1]]()
+            assert parser.parse_args(words[2:]).output.is_dir()
         else:
             source = nnunet_file(NNUNET[program])
             for option in (word for word in words if word.startswith("-")):
@@ -107,6 +109,14 @@ def strings():
                 yield "".join(str(v.value) if isinstance(v, ast.Constant) else "..." for v in node.values)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield node.value
+
+
+def test_the_fuzz_table_is_the_benchmarks_own():
+    _, _, rest = (ROOT / "benchmarks" / "results" / "fuzz.md").read_text(encoding="utf-8").partition("| mutation")
+    table = "| mutation" + rest.partition("\n\n")[0]
+    assert table.count("\n") > 9
+    assert table in (ROOT / "docs" / "robustness.md").read_text(encoding="utf-8")
+    assert {row.split("|")[-2].strip() for row in table.splitlines()[2:]} == {"0"}
 
 
 def test_the_headline_table_is_the_benchmarks_own():
