@@ -137,7 +137,7 @@ def find_images(folder: Path, known: Container[str] = (), *, skip_maps: bool = F
     found: dict[str, list[tuple[int, Path]]] = {}
     for path, stem in stems.items():
         case, channel = stem, 0
-        if stem not in known and (match := re.fullmatch(r"(.+)_(\d{4})", stem)):
+        if stem not in known and (match := re.fullmatch(r"(.+)_(\d{4})", stem, re.DOTALL)):
             number = int(match[2])
             if match[1] in first or match[1] in known or (first and number <= LARGEST_CHANNEL):
                 case, channel = match[1], number

@@ -113,6 +113,7 @@ def _nrrd(path: Path) -> VoxelData:
         fields = {key.replace(" ", "").lower(): value for key, value in _fields(path, file, ": ", end="").items()}
         start = file.tell()
     shape = _integers(path, "sizes", fields.get("sizes", ""))
+    _check_dimensions(path, "dimension", fields.get("dimension", ""), len(shape))
     for name in ("spacings", "spacedirections", "spaceorigin", "axismins", "axismaxs"):
         numbers = re.sub(r"[(),]", " ", fields.get(name, "")).split()
         is_optional = len(shape) != 3 and name != "spaceorigin"  # of axes that are not spatial
@@ -138,6 +139,7 @@ def _meta(path: Path) -> VoxelData:
         fields = _fields(path, file, "=", end="ElementDataFile")
         start = file.tell()
     shape = _integers(path, "DimSize", fields.get("DimSize", ""))
+    _check_dimensions(path, "NDims", fields.get("NDims", ""), len(shape))
     sizes, axes = len(shape), len(shape) ** 2
     for names, count in (
         (("ElementSpacing", "ElementSize"), sizes),
@@ -211,6 +213,11 @@ def _integers(path: Path, name: str, text: str) -> list[int]:
     if not re.fullmatch(r"[1-9]\d{0,9}(\s+[1-9]\d{0,9})*", text):
         raise damaged(path, f"{name} is '{text}'")
     return [int(number) for number in text.split()]
+
+
+def _check_dimensions(path: Path, name: str, text: str, expected: int) -> None:
+    if text != str(expected):
+        raise damaged(path, f"{name} is '{text}', but there are {expected} sizes")
 
 
 def _is_true(text: str) -> bool:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.geometry import TOLERANCE, FloatArray, Geometry, corner_distance, geometry_of
-from nnunet_paseg.io.headers import META, NIFTI, nifti_header, voxel_data
+from nnunet_paseg.io.headers import META, NIFTI, NRRD, nifti_header, voxel_data
 from nnunet_paseg.io.voxel_data import check_complete, check_finite
 
 if TYPE_CHECKING:
@@ -84,6 +84,15 @@ def read_header(path: Path) -> sitk.ImageFileReader:
         raise PasegError(f"{path} cannot be read by its name: rename it, with the suffix in lower case.")
     if name.lower().endswith(".nii.gz") and path.with_name(name[:-3]).exists():
         raise PasegError(f"{path}: ITK takes the voxels from {name[:-3]} next to it: remove one of the two files.")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:  # which ends the process in SimpleITK
+        raise PasegError(f"{str(path)!r} has a name that is not UTF-8: rename it.") from error
+    if not path.exists():
+        raise PasegError(f"Cannot read the image {path}: it is missing.")
+    is_text = name.lower().endswith(NRRD + META)
+    if is_text:  # checked first: a wrong number in such a header can end the process in ITK
+        voxel_data(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     if name.lower().endswith(META):
@@ -92,7 +101,8 @@ def read_header(path: Path) -> sitk.ImageFileReader:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise unreadable(path, error) from error
-    voxel_data(path)
+    if not is_text:
+        voxel_data(path)
     return reader
 
 
@@ -160,9 +170,7 @@ def _geometry(path: Path, image: sitk.Image | sitk.ImageFileReader) -> Geometry:
 
 
 def unreadable(path: Path, error: RuntimeError) -> PasegError:
-    """Return the error for an image that SimpleITK cannot read: it is missing, or ITK gives the reason."""
-    if not path.exists():
-        return PasegError(f"Cannot read the image {path}: it is missing.")
+    """Return the error for an image that SimpleITK cannot read, with the reason that ITK gives."""
     # The reason comes last; a line "Reason:" below it is merely the last failure of the operating system, of any kind.
     lines = [line for line in str(error).strip().splitlines() if not line.startswith("Reason: ")]
     reason = lines[-1].rpartition("ERROR: ")[2] if lines else type(error).__name__

@@ -84,3 +84,7 @@ def test_one_name_in_two_forms_is_there_twice(tmp_path):
     touch(tmp_path, *(unicodedata.normalize(form, "müller.nii.gz") for form in ("NFC", "NFD")))
     with pytest.raises(PasegError, match="case müller is there twice"):
         label_maps(tmp_path)
+
+
+def test_a_line_break_in_a_name_hides_no_channel(tmp_path):
+    assert channels_of(find_images(touch(tmp_path, "a\nb_0000.nii.gz", "a\nb_0001.nii.gz"))) == {"a\nb": (0, 1)}

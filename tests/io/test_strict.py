@@ -2,6 +2,8 @@
 
 import gzip
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -323,3 +325,33 @@ def test_the_header_of_a_detached_file_that_is_missing_is_refused(folder):
     read_header(path)
     with pytest.raises(PasegError, match=r"b\.mhd is truncated or damaged \(.*No such file"):
         read_image(path)
+
+
+READ = """
+import sys
+from pathlib import Path
+from nnunet_paseg.io.images import read_image
+read_image(Path(sys.argv[1]))
+"""
+
+
+def read_in_a_process_of_its_own(path):
+    """Return how a process ends that reads a file: ITK itself can end it."""
+    return subprocess.run([sys.executable, "-c", READ, path], capture_output=True, text=True, errors="replace")
+
+
+@pytest.mark.parametrize(("name", "field"), [("a.mha", b"NDims = "), ("a.nrrd", b"dimension: ")])
+def test_a_wrong_number_of_dimensions_is_refused_before_itk_reads_it(tmp_path, name, field):
+    path, _ = write(tmp_path, name)
+    content = path.read_bytes()
+    assert field + b"3" in content
+    path.write_bytes(content.replace(field + b"3", field + b"1e9"))
+    ended = read_in_a_process_of_its_own(path)
+    assert ended.returncode == 1, ended.stderr
+    assert "is '1e9', but there are 3 sizes" in ended.stderr
+
+
+def test_a_name_that_is_not_utf_8_is_refused(tmp_path):
+    ended = read_in_a_process_of_its_own(tmp_path / "caf\udce9.nii.gz")
+    assert ended.returncode == 1, ended.stderr
+    assert "has a name that is not UTF-8: rename it" in ended.stderr
