@@ -79,7 +79,7 @@ def _nifti(path: Path) -> VoxelData:
 
     header = nifti_header(path)
     if header is None:
-        raise damaged(path, "no NIfTI header")
+        raise PasegError(f"Cannot read the image {path} (it has no NIfTI header): copy or export it again.")
     dimensions = int(header["dim"][0])
     shape = [int(size) for size in header["dim"][1 : 1 + dimensions]]
     if not 1 <= dimensions <= 7 or min(shape) < 1:

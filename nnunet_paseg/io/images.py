@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.geometry import TOLERANCE, FloatArray, Geometry, corner_distance, geometry_of
-from nnunet_paseg.io.headers import META, NIFTI, NRRD, nifti_header, voxel_data
+from nnunet_paseg.io.headers import META, NIFTI, nifti_header, voxel_data
 from nnunet_paseg.io.voxel_data import check_complete, check_finite
 
 if TYPE_CHECKING:
@@ -90,9 +90,7 @@ def read_header(path: Path) -> sitk.ImageFileReader:
         raise PasegError(f"{str(path)!r} has a name that is not UTF-8: rename it.") from error
     if not path.exists():
         raise PasegError(f"Cannot read the image {path}: it is missing.")
-    is_text = name.lower().endswith(NRRD + META)
-    if is_text:  # checked first: a wrong number in such a header can end the process in ITK
-        voxel_data(path)
+    voxel_data(path)  # first: wrong numbers in a header can end the process in ITK, or keep it busy for ever
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     if name.lower().endswith(META):
@@ -101,8 +99,6 @@ def read_header(path: Path) -> sitk.ImageFileReader:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise unreadable(path, error) from error
-    if not is_text:
-        voxel_data(path)
     return reader
 
 

@@ -205,7 +205,7 @@ def test_truncated_images(folder, tmp_path):
         with pytest.raises(PasegError, match=rf"{name} is truncated or damaged \(.*\): copy or export it again"):
             check_voxels(tmp_path / name)
     (folder / "a.nii.gz").write_bytes(whole[:20])
-    assert "Cannot read the image" in dict(problems(folder))["a"]
+    assert "a.nii.gz is truncated or damaged" in dict(problems(folder))["a"]
 
 
 def test_channels(folder):

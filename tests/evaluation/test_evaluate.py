@@ -207,7 +207,7 @@ def test_unusable_input(folders: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(PasegError, match=r"a\.nii\.gz: not a label map"):
         evaluate_folder(predictions, references)
     (predictions / "a.nii.gz").write_bytes(b"no image")
-    with pytest.raises(PasegError, match=r"Cannot read the image .*a\.nii\.gz \(Unable to"):
+    with pytest.raises(PasegError, match=r"Cannot read the image .*a\.nii\.gz \(it has no NIfTI header"):
         evaluate_folder(predictions, references)
 
 

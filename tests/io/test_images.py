@@ -38,7 +38,7 @@ BAD = {
     "missing": (lambda path: None, r"Cannot read the image .*a\.nii\.gz: it is missing\."),
     "text": (
         lambda path: path.write_text("text", encoding="utf-8"),
-        r"Cannot read the image .*a\.nii\.gz \(Unable to determine ImageIO reader for .*\): copy or export it again\.",
+        r"Cannot read the image .*a\.nii\.gz \(it has no NIfTI header\): copy or export it again\.",
     ),
     "sheared": (
         sheared,

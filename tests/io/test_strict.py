@@ -150,6 +150,31 @@ def test_a_meta_image_without_one_file_of_voxels_is_refused(folder, file):
         read_image(path)
 
 
+@pytest.mark.parametrize("number", ["-1", "0", "32767", "1e9", "9" * 20, ""])
+@pytest.mark.parametrize("name", ["a.mha", "a.mhd"])
+def test_a_number_of_axes_on_which_itk_crashes_is_refused(folder, name, number):
+    path, _ = write(folder, name)
+    path.write_bytes(path.read_bytes().replace(b"NDims = 3", f"NDims = {number}".encode()))
+    with pytest.raises(
+        PasegError, match=rf"{path.name} is truncated or damaged \(NDims is '{number}', but there are 3 sizes"
+    ):
+        read_header(path)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+@pytest.mark.parametrize("name", ["plain.nii", "a.nii.gz"])
+def test_a_matrix_with_which_itk_never_ends_is_refused(folder, name, value):
+    path, _ = write(folder, name)
+    for offset in range(SROW, SROW + 48, 4):
+        data = bytearray(gzip.decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes())
+        before = bytes(data)
+        struct.pack_into("<f", data, offset, value)
+        path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+        with pytest.raises(PasegError, match=rf"{path.name} has a header with sform of"):
+            read_header(path)
+        path.write_bytes(gzip.compress(before) if name.endswith(".gz") else before)
+
+
 @pytest.mark.parametrize("name", FILES)
 @settings(max_examples=20)
 @given(data=st.data(), bad=st.sampled_from(["0", "nan", "inf", "-nan", "1,5", "x", ""]))
