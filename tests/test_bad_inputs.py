@@ -278,6 +278,21 @@ BAD = {
         lambda folder: convert(folder, "--classes", "tumor", "tumor"),
         r"need different names: tumor occurs twice",
     ),
+    "a class without a name": (
+        no_spoil,
+        lambda folder: convert(folder, "--classes", "tumor", ""),
+        r"A class has no name, in \['tumor', ''\]: give every class a name",
+    ),
+    "all classes merged into none": (
+        no_spoil,
+        lambda folder: dense(folder, "--merge", ""),
+        r"A class has no name, in \[''\]: give every class a name",
+    ),
+    "a number of four digits": (
+        no_spoil,
+        lambda folder: script("from_folder", folder / "images", folder / "points", "1000", "--raw", folder / "raw"),
+        r"The dataset ID is 1000: choose one from 1 to 999",
+    ),
     "a number that is taken": (
         write("raw/Dataset009_Other/x", ""),
         convert,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnunet_paseg.conversion.commands.common import seed_parameters, write_dataset
+from nnunet_paseg.conversion.commands.common import dataset_name, seed_parameters, write_dataset
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.conversion.sources import Source
 from nnunet_paseg.conversion.sources.splits import Part, assign, read_split
@@ -94,14 +94,14 @@ def convert_dense(
     Raises:
         PasegError: Options contradict each other, the split does not fit, or a case cannot be converted.
     """
-    if arguments.merge:
+    if arguments.merge is not None:
         classes = {arguments.merge: [value for values in classes.values() for value in values]}
     _check_options(arguments)
     parts = _parts([case.identifier for case in found], arguments)
     if arguments.dense_validation and "validation" not in parts.values():
         raise PasegError(f"{arguments.split_csv} lists no validation case: leave out --dense-validation.")
     plan = DatasetPlan(
-        name=f"Dataset{arguments.dataset_id:03d}_{arguments.name or name}",
+        name=dataset_name(arguments, name),
         channel_names=tuple(channel_names),
         class_names=tuple(classes),
         mask_labels={value: label for label, values in enumerate(classes.values(), start=1) for value in values},

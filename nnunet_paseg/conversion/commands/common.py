@@ -159,6 +159,21 @@ def check_channels(files: CaseFiles, number: int) -> None:
         raise PasegError(f"Case {files.identifier} {problem}.")
 
 
+def dataset_name(arguments: argparse.Namespace, default: str) -> str:
+    """Return nnU-Net's name of the dataset, ``DatasetXXX_Name``.
+
+    Args:
+        arguments: Parsed arguments.
+        default: Name unless ``--name`` is given.
+
+    Raises:
+        PasegError: The ID does not have one to three digits, so that nnU-Net would read a different one.
+    """
+    if not 1 <= arguments.dataset_id <= 999:
+        raise PasegError(f"The dataset ID is {arguments.dataset_id}: choose one from 1 to 999.")
+    return f"Dataset{arguments.dataset_id:03d}_{arguments.name or default}"
+
+
 def raw_folder(arguments: argparse.Namespace) -> Path:
     """Return the folder of raw datasets: ``--raw`` or nnU-Net's environment variable.
 
@@ -182,7 +197,7 @@ def write_clicked(training: Found, arguments: argparse.Namespace, *, class_names
     cases, problems = training.cases + testing.cases, training.problems + testing.problems
     raise_problems(problems, len(cases) + len(problems))
     plan = DatasetPlan(
-        name=f"Dataset{arguments.dataset_id:03d}_{arguments.name or 'Points'}",
+        name=dataset_name(arguments, "Points"),
         channel_names=tuple(arguments.channel_names),
         class_names=tuple(class_names),
         seeds=seed_parameters(arguments),
