@@ -59,6 +59,8 @@ def _convert_in_pool(
             try:
                 working[pool.submit(work, waiting[-1])] = waiting[-1]
             except BrokenProcessPool:
+                if not working:  # an idle process was killed: nothing is lost, and the caller makes a new pool
+                    return
                 break
             waiting.pop()
         done, _ = wait(working, return_when=FIRST_COMPLETED)

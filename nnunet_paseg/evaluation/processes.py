@@ -38,6 +38,8 @@ def _score_in_pool(pool: ProcessPoolExecutor, waiting: list[Job], num_processes:
             try:
                 working[pool.submit(_score_or_message, waiting[-1])] = waiting[-1]
             except BrokenProcessPool:
+                if not working:  # an idle process was killed: nothing is lost, and the caller makes a new pool
+                    return
                 break
             waiting.pop()
         done, _ = wait(working, return_when=FIRST_COMPLETED)
