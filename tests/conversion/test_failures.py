@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from nnunet_paseg.conversion import case as case_module
 from nnunet_paseg.conversion.convert import convert
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.conversion.sources import ImageFile
-from nnunet_paseg.conversion.workers import _convert_in_pool
 from nnunet_paseg.errors import PasegError
 from tests.conftest import write_image
 from tests.conversion.test_convert import contents
@@ -156,20 +154,6 @@ def test_a_killed_worker_names_the_cases_in_work(tmp_path):
     assert 1 <= len(named) <= 2
     assert all("case_4" in line and "run the command again with fewer --num-processes" in line for line in named)
     assert len(list(tmp_path.glob("raw/.*.partial/records/*.json"))) == 5 - len(named)
-
-
-class BrokenPool:
-    """A pool of which an idle process was killed."""
-
-    @staticmethod
-    def submit(*_arguments):
-        raise BrokenProcessPool
-
-
-def test_a_killed_idle_worker_costs_no_case():
-    waiting = ["a", "b"]
-    assert list(_convert_in_pool(BrokenPool, waiting, None, 2)) == []
-    assert waiting == ["a", "b"]
 
 
 def in_own_mounts(function, folder):
