@@ -165,7 +165,7 @@ def find_classes(
         declared = dict(json.loads(found[0].read_text(encoding="utf-8"))["labels"])
         ignore = declared.pop("ignore", None)
         values = {name: _values(value) for name, value in declared.items() if name != "background"}
-        if not all(name.strip() and of_class for name, of_class in values.items()):
+        if not all(isinstance(name, str) and name.strip() and of_class for name, of_class in values.items()):
             raise ValueError("a class has no name, or no label value")
         return Classes(values, None if ignore is None else int(ignore), found[0])
     except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import SimpleITK as sitk
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nnunet_paseg.cli import main
@@ -168,6 +168,7 @@ def test_several_values_per_voxel_are_no_label_map(tmp_path: Path) -> None:
         max_leaves=6,
     )
 )
+@example([[None, False]])
 def test_a_dataset_json_of_any_shape_is_read_or_named(content: Any) -> None:
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "dataset.json"
