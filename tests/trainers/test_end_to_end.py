@@ -17,7 +17,7 @@ from tests.trainers.conftest import DATASET, PLANS
 # What these libraries warn of is no part of the test, as in a process of its own.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
-SHORT = "_8epochs_2iterations"
+SHORT = "_4epochs_2iterations"
 
 
 @pytest.fixture(scope="module")
