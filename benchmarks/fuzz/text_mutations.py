@@ -69,8 +69,8 @@ def text_of(lines: list[str], end: str = "\n") -> bytes:
 def truncation(table: Table, rng: Rng) -> Mutated:
     """Cut the file anywhere.
 
-    A file that ends after a whole target, or within the last number of a line, is a valid file of different content:
-    such a cut has no known answer. Neither has the package's own header alone, which states that there is no target.
+    A file that ends after a whole line, or within the last number of a line, can be a valid file of fewer points: such
+    a cut has no known answer. Neither has the package's own header alone, which states that there is no target.
     """
     lines = table.lines()
     data = text_of(lines)
@@ -78,7 +78,7 @@ def truncation(table: Table, rng: Rng) -> Mutated:
     head = len(text_of(lines[: len(lines) - len(table.rows)]))
     rows = data[head:cut].decode(errors="ignore").split("\n")
     *whole, last = rows
-    is_valid = last.count(table.delimiter) >= len(table.columns) - 1 or (not last and whole and len(whole) % 7 == 0)
+    is_valid = last.count(table.delimiter) >= len(table.columns) - 1 or (not last and bool(whole))
     if cut in (head - 1, head):
         is_valid = table.suffix == "csv" and "role" in table.columns
     return Mutated("truncation", not is_valid, data[:cut])
