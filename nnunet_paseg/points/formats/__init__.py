@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import is_table_schema
 from nnunet_paseg.points.formats.csv import HEADER, parse_csv
@@ -52,9 +54,11 @@ def read_points(
     files = point_files(path) if path.is_dir() else [path]
     case = case or path.name.partition(".")[0]
     instances, markups = [], Markups()
+    earlier: dict[Path, set[tuple[int, ...]]] = {}
     for file in files:
         with _naming(file):
             content = _read(file, grid, class_names)
+            _check_repeated(file, content, earlier, grid)
         if isinstance(content, Markups):
             # 3D Slicer names the files after their lists.
             content = content.named(_stem(file)) if path.is_dir() else content
@@ -104,6 +108,23 @@ def doubts(path: Path, grid: Grid) -> list[str]:
     ]
 
 
+def _check_repeated(
+    file: Path, content: Markups | list[Instance], earlier: dict[Path, set[tuple[int, ...]]], grid: Grid
+) -> None:
+    """Raise PasegError if all points of a file are in another file of the case too: a list was saved twice."""
+    if isinstance(content, Markups):
+        positions = [point.position for point in content.points]
+    else:
+        positions = [position for i in content for position in (*i.foreground, *i.background)]
+    thousandths = np.rint(1000 * grid.to_indices(np.reshape(positions, (-1, 3))).clip(-1e9, 1e9)).astype(np.int64)
+    points = set(map(tuple, thousandths.tolist()))
+    for other, others in earlier.items():
+        if points and (points <= others or others <= points):
+            raise PasegError(f"{file} has the same points as {other.name}: remove one of the two files.")
+    if points:
+        earlier[file] = points
+
+
 @contextmanager
 def _naming(file: Path) -> Iterator[None]:
     """Turn any other error into one that names the file: it was not foreseen, and must not stop the other cases."""
@@ -140,7 +161,7 @@ def _read(path: Path, grid: Grid, class_names: Sequence[str]) -> Markups | list[
     if isinstance(content, Markups) and not content.points and not content.boxes:
         raise PasegError(
             f"{path} contains no placed point: place some. If the case has no target, replace the file by "
-            f"{_stem(path)}.csv with the one line {','.join(HEADER)}."
+            f"{_stem(path)}.csv with the one line {','.join(HEADER)}. If the case has other point files, delete it."
         )
     return content
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.formats.text import shown
@@ -20,18 +20,24 @@ ROLES = {
     **dict.fromkeys(("bg", "background", "out", "outside"), "background"),
 }
 DEFAULT_WORD = re.compile(
-    r"f|p|r|roi|points?|fiducials?|markups?|markups?(fiducial|roi)|list|pointlist|label|crop|volume|rendering|copy"
+    r"f|p|r|roi|points?|fiducials?|markups?|markups?(fiducial|roi)|list|pointlist|label|crop|volume|rendering|copy|"
+    r"display|annotation|annotationroi|cropvolumeroi"
 )
 """Words of default names: "F", "MarkupsFiducial_1", "F Copy", "Crop Volume ROI", ITK-SNAP's "Label 1"."""
 
 
 @dataclass(frozen=True)
 class ParsedName:
-    """Class, target number and role in a name; None if the name does not contain them."""
+    """Class, target number and role in a name; None if the name does not contain them.
+
+    Attributes:
+        count: Number after the role, which counts points or targets.
+    """
 
     class_name: str | None = None
     number: int | None = None
     role: str | None = None
+    count: int | None = field(default=None, repr=False, compare=False)
 
 
 def parse_name(name: str, class_names: Sequence[str], *, who: str, case: str = "", is_list: bool = False) -> ParsedName:
@@ -56,7 +62,8 @@ def parse_name(name: str, class_names: Sequence[str], *, who: str, case: str = "
     """
     rest = plain(name)
     # 3D Slicer calls an ROI after the image: "case_1 ROI".
-    if case and re.fullmatch(rf"{re.escape(plain(case))}( ({DEFAULT_WORD.pattern}))*(-\d+)?", rest):
+    words = DEFAULT_WORD.pattern if plain(case) in map(plain, class_names) else rf"\d+|{DEFAULT_WORD.pattern}"
+    if case and re.fullmatch(rf"{re.escape(plain(case))}( ({words}))*(-\d+)?", rest):
         return ParsedName()
     class_name = None
     # Longest first: "left kidney" before "kidney".
@@ -67,15 +74,17 @@ def parse_name(name: str, class_names: Sequence[str], *, who: str, case: str = "
             break
     has_count = re.search(r"-\d+\s*$", rest)
     rest = rest[: has_count.start()] if has_count else rest
-    number = role = None
+    number = role = count = None
     named = class_name is not None
     for word in re.split(r"[\s\-.,:;#()]+", rest):
         match = re.fullmatch(r"([^\W\d]*)(\d{0,9})", word)
         text, digits = match.groups() if match else (word, "")
         if text in ROLES and role in (None, ROLES[text]):
             role = ROLES[text]
+            count = int(digits) if digits else count
         elif digits and not text and (role or number is None or class_name is None):
             # After a role, or without a name, a number counts points.
+            count = int(digits) if role and count is None else count
             number = int(digits) if named and not role and number is None else number
         elif text == "copy" or (text and class_name is None and DEFAULT_WORD.fullmatch(text)):
             named = True
@@ -87,7 +96,7 @@ def parse_name(name: str, class_names: Sequence[str], *, who: str, case: str = "
             )
     if class_name is None and not is_list and not has_count:
         number = None
-    return ParsedName(class_name, number, role)
+    return ParsedName(class_name, number, role, count)
 
 
 def plain(text: str) -> str:

@@ -27,7 +27,7 @@ NAME_COLUMNS = ("class", "label", "name", "role")
 LAYER_HINT = "select the image layer, then make a new points layer"
 WHOLE = 1e-3
 """Coordinates this close to a whole number are whole: napari computes them from its world coordinates."""
-MAX_CHANCE = 0.01
+MAX_CHANCE = 0.15
 """Voxel indices that are all multiples of the spacing are less probable than this, if they look like millimetres."""
 
 
@@ -37,6 +37,8 @@ def read_napari(table: Table, grid: Grid) -> Markups:
     Raises:
         PasegError: The layer is not 3D, the axis order is not stated, or a coordinate is not a number.
     """
+    if "shape-type" in table.columns:
+        raise PasegError(f"{table.path} is from a shapes layer of napari: click the points in a points layer.")
     if not set(AXES) <= set(table.columns) or "axis-3" in table.columns:
         raise PasegError(
             f"{table.path} has the columns {shown(table.columns)}: points of a 3D image have "
@@ -48,7 +50,9 @@ def read_napari(table: Table, grid: Grid) -> Markups:
     markups = Markups()
     for row, position in zip(table.rows, positions, strict=True):
         table.check_end(row, (*AXES, *NAME_COLUMNS, "instance"))
-        name = " ".join(filter(None, (row.text(column) for column in NAME_COLUMNS)))
+        # pandas writes whole numbers as 1.0 in a column with gaps.
+        words = (re.sub(r"^(\d+)\.0+$", r"\1", row.text(column)) for column in NAME_COLUMNS)
+        name = " ".join(filter(None, words))
         markups.points.append(ControlPoint(position, name, "", row.where, _number(row), in_voxels=not in_mm))
     return markups
 

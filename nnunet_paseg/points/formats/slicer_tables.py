@@ -12,8 +12,9 @@ from nnunet_paseg.points.formats.text import read_text, shown
 
 SYSTEMS = {"LPS": ("l", "p", "s"), "RAS": ("r", "a", "s")}
 PLACED = 2
-STATUSES = (0, 1, PLACED, 3)
-"""Position status in ``.fcsv`` files: undefined, preview, defined, missing."""
+STATUSES = ("undefined", "preview", "defined", "missing")
+"""Position status of a point; ``.fcsv`` files contain its number."""
+STATUS_COLUMNS = ("positionstatus", "status")
 EXTRA = 2
 """Cells of 3D Slicer 5 after the last named column of ``.fcsv`` files: position status and automatic placement."""
 TRUE, FALSE = ("true", "t", "yes", "y", "on"), ("false", "f", "no", "n", "off")
@@ -40,7 +41,7 @@ def read_fcsv(path: Path) -> Markups:
     # Empty lines in place of comments keep the numbers of all others.
     points = ["" if line.lstrip('"').startswith("#") else line for line in lines]
     table = parse_table(path, header["columns"], points, extra=EXTRA)
-    placed = [row for row in table.rows if not row.extra or _status(row) == PLACED]
+    placed = [row for row in table.rows if _is_placed(row)]
     return _markups(table, placed, ("x", "y", "z"), header["coordinatesystem"])
 
 
@@ -53,7 +54,7 @@ def read_slicer_table(table: Table) -> Markups:
     systems = [name for name, columns in SYSTEMS.items() if set(columns) <= set(table.columns)]
     if len(systems) != 1 or "label" not in table.columns:
         raise PasegError(f"{table.path} has the columns {shown(table.columns)}: use label and l,p,s or r,a,s.")
-    placed = [row for row in table.rows if "defined" not in table.columns or _is_defined(row)]
+    placed = [row for row in table.rows if (_is_defined(row) if "defined" in table.columns else _is_placed(row))]
     return _markups(table, placed, SYSTEMS[systems[0]], systems[0])
 
 
@@ -66,14 +67,19 @@ def _markups(table: Table, rows: list[Row], columns: tuple[str, str, str], syste
     return markups
 
 
-def _status(row: Row) -> int:
-    value = _number(row.extra[0])
-    if value not in STATUSES:
+def _is_placed(row: Row) -> bool:
+    """Return whether the position status is that of a placed point, or missing in files of older versions."""
+    cell = next((row.cells[name] for name in STATUS_COLUMNS if name in row.cells), row.extra[0] if row.extra else None)
+    if cell is None:
+        return True
+    known = {name: number for number, name in enumerate(STATUSES)}
+    value = known.get(cell.casefold(), _number(cell))
+    if value not in known.values():
         raise PasegError(
-            f"{row.where}: the position status is '{shown(row.extra[0])}', not one of {STATUSES} ({PLACED} is a "
+            f"{row.where}: the position status is '{shown(cell)}', not one of {tuple(known.values())} ({PLACED} is a "
             "placed point): correct it."
         )
-    return int(value)
+    return value == PLACED
 
 
 def _is_defined(row: Row) -> bool:

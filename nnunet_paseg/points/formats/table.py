@@ -20,7 +20,7 @@ DELIMITERS = ",;\t|"
 NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 MAX_ROWS = 10_000
 """A table with more rows does not contain clicks."""
-EMPTY = ("nan", "<na>", "none")
+EMPTY = ("nan", "nat", "<na>", "none")
 """Empty cells as napari and pandas write them."""
 
 

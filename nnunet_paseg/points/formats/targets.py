@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,7 +13,6 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.formats.markups import Box, ControlPoint, Markups
 from nnunet_paseg.points.formats.naming import ParsedName, parse_name
 from nnunet_paseg.points.formats.roles import (
-    ROLE_HINT,
     NamedPoint,
     by_role,
     enclosed_by_others,
@@ -45,10 +45,16 @@ def find_targets(markups: Markups, grid: Grid, class_names: Sequence[str], *, ca
         loose = [point for point in loose if id(point) not in taken]
         class_name = parsed.class_name or next((point.class_name for point in members if point.class_name), None)
         _check_members(box, members, grid)
+        _check_counts(members)
         foreground, background = by_role(members, default="foreground")
         if not foreground:
             raise PasegError(
                 f"{box} contains no foreground point: click at least one point inside the target, or remove the box."
+            )
+        if _enclose(foreground, background, grid):
+            raise PasegError(
+                f"{box} contains a target with outer points of its own, so either the box or these points may mark its "
+                "faces: remove the box, or the outer points."
             )
         instances.append(
             Instance(
@@ -59,6 +65,8 @@ def find_targets(markups: Markups, grid: Grid, class_names: Sequence[str], *, ca
         )
     groups = _groups(loose, class_names)
     _check_numbers(groups)
+    for group in groups.values():
+        _check_counts(group)
     return instances + [
         instance_of(target, class_name, grid)
         for (class_name, _), group in groups.items()
@@ -76,16 +84,43 @@ def _name(point: ControlPoint, class_names: Sequence[str], case: str) -> NamedPo
 
 
 def _check_members(box: Box, members: Sequence[NamedPoint], grid: Grid) -> None:
-    """Raise PasegError if the points without role in a box may be the clicks of whole targets.
+    """Raise PasegError if a box may contain whole targets: several, or points without role that may be all clicks.
 
     An ROI for cropping or display contains foreground and outer points alike, all of which would become foreground.
     """
+    targets = {(p.class_name, p.number): p for p in members if p.class_name is not None or p.number is not None}
+    if len(targets) > 1:
+        first, second = list(targets.values())[:2]
+        raise PasegError(
+            f"{box} contains points of several targets, {first} and {second}: remove the box, or name it after the "
+            "target that it marks."
+        )
     unnamed = [point for point in members if not point.role]
     is_mixed = bool(unnamed) and any(point.role == "foreground" for point in members)
     if is_mixed or len(unnamed) >= _clicks(grid) - 1 or enclosed_by_others(unnamed, grid):
         raise PasegError(
             f"{box} contains {len(unnamed)} points without a role, so either the box or the points around it may mark "
-            f"the target: remove the one that does not, or {ROLE_HINT}."
+            "the target: remove the one that does not, or add 'fg' to the names if all these points are inside it."
+        )
+
+
+def _enclose(foreground: Sequence[NamedPoint], background: Sequence[NamedPoint], grid: Grid) -> bool:
+    """Return whether as many outer points as a target has enclose the foreground along every axis of the image."""
+    if len(background) < _clicks(grid) - 1:
+        return False
+    inner, outer = (grid.to_voxels(positions_of(points)) for points in (foreground, background))
+    is_between = (outer.min(axis=0) < inner.min(axis=0)) & (outer.max(axis=0) > inner.max(axis=0))
+    return bool(is_between[np.array(grid.shape) > 1].all())
+
+
+def _check_counts(group: Sequence[NamedPoint]) -> None:
+    """Raise PasegError if numbers after roles ("fg1", "bg1", "fg2", "bg2") probably count targets, not points."""
+    keys = Counter((point.role, point.of_list.count if point.own.count is None else point.own.count) for point in group)
+    counts = {count for _, count in keys}
+    if len(counts) > 1 and max(keys.values()) > 1:
+        raise PasegError(
+            f"{group[0]} to {group[-1]}: the numbers after fg and bg are the same for several points, so they may be "
+            "numbers of targets: write these after the class ('tumor 2 fg'), or remove them."
         )
 
 
@@ -122,8 +157,8 @@ def _members(
         for point in members:
             if (other := owners.setdefault(id(point), box)) is not box:
                 raise PasegError(
-                    f"{point} is in two boxes, {other} and {box}: name boxes and points alike, e.g. "
-                    f"'{class_names[0]} 1' and '{class_names[0]} 2'."
+                    f"{point} is in two boxes, {other} and {box}: remove the one that marks no target, or name boxes "
+                    f"and points alike, e.g. '{class_names[0]} 1' and '{class_names[0]} 2'."
                 )
         result.append((box, parsed, members))
     return result

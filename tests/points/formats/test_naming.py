@@ -99,3 +99,10 @@ def test_a_number_after_the_default_name_of_a_list_counts_targets():
 def test_names_are_compared_in_one_unicode_form(name, written, form):
     class_name = unicodedata.normalize(form, name)
     assert parse_name(unicodedata.normalize(written, name) + " 2", [class_name], who="") == ParsedName(class_name, 2)
+
+
+def test_names_of_other_boxes_and_of_lists_after_the_case_are_ignored():
+    for name in ("Display ROI", "AnnotationROI", "CropVolumeROI", "a_1", "a 1 ROI"):
+        assert parse_name(name, ["tumor"], who="x", case="a", is_list=True) == ParsedName(), name
+    # A case that is called like the class.
+    assert parse_name("tumor 2", ["tumor"], who="x", case="tumor") == ParsedName("tumor", 2)

@@ -116,3 +116,25 @@ def test_bad_tables_are_refused(tmp_path, name, content, message):
 def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path):
     (tmp_path / "a.csv").write_bytes("\ufefflabel,l,p,s\r\nF-1,1,2,3\r\n".encode())
     assert read_slicer_table(read_table(tmp_path / "a.csv")).points[0].position.tolist() == [1, 2, 3]
+
+
+def test_a_shapes_layer_is_no_points_layer(tmp_path):
+    header = "index,shape-type,vertex-index,axis-0,axis-1,axis-2"
+    (tmp_path / "a.kji.csv").write_text(f"{header}\n0,path,0,1.0,2.0,3.0\n", encoding="utf-8")
+    with pytest.raises(PasegError, match="is from a shapes layer of napari: click the points in a points layer"):
+        read_points(tmp_path / "a.kji.csv", GRID, ["tumor"])
+
+
+def test_named_status_columns_count(tmp_path):
+    head, row = "# CoordinateSystem = LPS\n# columns = id,x,y,z,label,positionStatus\n", "{0},1,2,{0},F-{0},{1}\n"
+    for placed, others in (("2", "013"), ("defined", ["undefined", "preview", "missing"])):
+        rows = row.format(1, placed) + "".join(row.format(n, status) for n, status in enumerate(others, start=2))
+        (tmp_path / "a.fcsv").write_text(head + rows, encoding="utf-8")
+        assert [point.label for point in read_fcsv(tmp_path / "a.fcsv").points] == ["F-1"]
+    (tmp_path / "a.csv").write_text(
+        "label,l,p,s,positionStatus\nF-1,1,2,3,defined\nF-2,1,2,3,missing\n", encoding="utf-8"
+    )
+    assert [point.label for point in read_slicer_table(read_table(tmp_path / "a.csv")).points] == ["F-1"]
+    (tmp_path / "a.csv").write_text("label,l,p,s,positionStatus\nF-1,1,2,3,perhaps\n", encoding="utf-8")
+    with pytest.raises(PasegError, match=r"line 2: the position status is 'perhaps', not one of"):
+        read_slicer_table(read_table(tmp_path / "a.csv"))

@@ -108,7 +108,7 @@ def test_a_box_names_its_points():
     assert found == [("edema", [[10] * 3], 3), ("tumor", [[20] * 3], 6)]
 
 
-AROUND_ALL = "either the box or the points around it may mark the target: remove the one that does not, or add 'fg' or"
+AROUND_ALL = "either the box or the points around it may mark the target: remove the one that does not, or add 'fg' to"
 
 
 @given(
@@ -129,7 +129,31 @@ def test_a_box_around_two_clicked_targets():
     with pytest.raises(PasegError, match=AROUND_ALL):
         targets(*seven(10), *seven(20), boxes=[box([15] * 3, "R", size=40)])
     named = seven(10, ["bg"] * 6 + ["fg"])
-    assert targets(*named, boxes=[box([10] * 3, "R", size=12)]) == [("tumor", [[10] * 3], 8)]
+    with pytest.raises(
+        PasegError, match="outer points of its own, so either the box or these points may mark its faces"
+    ):
+        targets(*named, boxes=[box([10] * 3, "R", size=12)])
+    # Further background points in a box do not enclose the foreground point.
+    assert targets(*named[:3], named[6], boxes=[box([10] * 3, "R", size=12)]) == [("tumor", [[10] * 3], 5)]
+
+
+def test_an_unnamed_box_around_named_targets_takes_none_of_them():
+    points = [*seven(10, ["tumor bg"] * 6 + ["tumor fg"]), *seven(20, ["edema bg"] * 6 + ["edema fg"])]
+    with pytest.raises(PasegError, match=r"contains points of several targets, .*: remove the box, or name it after"):
+        targets(*points, boxes=[box([15] * 3, "Crop Volume ROI", size=40)], classes=("tumor", "edema"))
+    assert len(targets(*points, classes=("tumor", "edema"))) == 2
+
+
+def test_numbers_after_roles_that_count_targets_are_refused():
+    first, second = seven(10, ["bg1"] * 6 + ["fg1"]), seven(20, ["bg2"] * 6 + ["fg2"])
+    with pytest.raises(PasegError, match="the numbers after fg and bg are the same for several points"):
+        targets(*first, *second)
+    lists = [*seven(10, ["F-1"] * 7, "bg")[:6], *seven(20, ["F-1"] * 7, "bg_1")[:6]]
+    inner = [seven(10, ["F-1"] * 7, "fg")[6], seven(20, ["F-1"] * 7, "fg_1")[6]]
+    with pytest.raises(PasegError, match="the numbers after fg and bg are the same for several points"):
+        targets(*lists, *inner)
+    assert targets(*seven(10, [*(f"bg{n}" for n in range(1, 7)), "fg1"])) == [("tumor", [[10] * 3], 6)]
+    assert targets(*first) == [("tumor", [[10] * 3], 6)]
 
 
 @given(st.sampled_from(["tumor", "edema"]), st.sampled_from([" ", "_", ""]), st.permutations(range(1, 8)))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.formats import read_points
 from nnunet_paseg.points.formats.csv import HEADER
 from tests.points.formats import clicks
@@ -113,3 +114,12 @@ def test_any_other_text_without_points_is_rejected(tmp_path, name):
 def test_a_table_of_pandas_and_one_of_excel(tmp_path):
     (tmp_path / "a.csv").write_text("sep=;\n;label;l;p;s\n0;F-1;1,5;2;3\n1;F-2;4;5;6\n", encoding="utf-8")
     assert "points of class 'tumor'" in clicks.read(tmp_path / "a.csv")  # read, but two points are no target
+
+
+@pytest.mark.parametrize("second", ["F.fcsv", "F.csv", "F Copy.mrk.json"])
+def test_a_list_that_was_saved_twice_is_refused(tmp_path, second):
+    clicks.FILES["a.mrk.json"](tmp_path / "F.mrk.json")
+    assert clicks.read(tmp_path) == clicks.EXPECTED
+    clicks.FILES["a" + second[second.index(".") :]](tmp_path / second)
+    with pytest.raises(PasegError, match=r"has the same points as .*: remove one of the two files"):
+        read_points(tmp_path, clicks.GRID, ["tumor"])
