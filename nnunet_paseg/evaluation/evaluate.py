@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -152,7 +153,7 @@ def find_classes(
 ) -> Classes:
     """Return the classes to score, as given or from dataset.json; arguments and errors as in `evaluate_folder`."""
     if labels is not None:
-        return Classes({name: _values(value) for name, value in labels.items()})
+        return Classes(_class_values(labels))
     places = [references, references.resolve().parent, predictions]
     found = (
         [Path(dataset_json)] if dataset_json else [p / "dataset.json" for p in places if (p / "dataset.json").exists()]
@@ -164,11 +165,11 @@ def find_classes(
     try:
         declared = dict(json.loads(found[0].read_text(encoding="utf-8"))["labels"])
         ignore = declared.pop("ignore", None)
-        values = {name: _values(value) for name, value in declared.items() if name != "background"}
-        if not all(isinstance(name, str) and name.strip() and of_class for name, of_class in values.items()):
-            raise ValueError("a class has no name, or no label value")
-        return Classes(values, None if ignore is None else int(ignore), found[0])
-    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        values = _class_values({name: value for name, value in declared.items() if name != "background"})
+        if ignore is not None and ((*_values(ignore),) in values.values() or len(_values(ignore)) != 1):
+            raise ValueError(f"the ignore label is {ignore!r}")
+        return Classes(values, None if ignore is None else _values(ignore)[0], found[0])
+    except (PasegError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise PasegError(
             f'{found[0]}: not a dataset.json with nnU-Net\'s "labels" ({error!r}): expected a value per class name, '
             'such as {"background": 0, "tumor": 1}'
@@ -251,5 +252,24 @@ def _print(result: Evaluation, *, preset: str) -> None:
         print(f"{missing} of {cases} cases have no prediction and count as empty.")
 
 
-def _values(value: int | Sequence[int]) -> tuple[int, ...]:
-    return (int(value),) if isinstance(value, int | str) else tuple(int(part) for part in value)
+def _class_values(labels: Mapping[str, int | Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    """Return the label values by class.
+
+    Raises:
+        PasegError: A class has no name or no value, or two classes have the same values.
+    """
+    values = {name: _values(value) for name, value in labels.items()}
+    if not all(isinstance(name, str) and name.strip() and of_class for name, of_class in values.items()):
+        raise PasegError(f"a class has no name, or no label value, in {labels!r}: add it")
+    if len({frozenset(of_class) for of_class in values.values()}) < len(values):
+        raise PasegError(f"two classes have the same label values in {labels!r}: correct them")
+    return values
+
+
+def _values(value: Any) -> tuple[int, ...]:
+    parts = [value] if isinstance(value, int | str) else list(value)
+    for part in parts:
+        is_number = type(part) is int or (isinstance(part, str) and part.isascii() and part.isdecimal())
+        if not is_number or int(part) < 1:
+            raise PasegError(f"the label value {part!r} is not a whole number from 1 (0 is background): correct it")
+    return tuple(map(int, parts))

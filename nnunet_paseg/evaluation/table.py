@@ -112,7 +112,8 @@ def format_table(means: Sequence[Mean], *, preset: str) -> str:
         if mean.is_absent:
             lines.append(f"{mean.class_name:<{width}}  {mean.rows:>5}  {'absent':>6}")
             continue
-        numbers = f"{mean.rows:>5}  {mean.dice:>6.4f}  {mean.assd_mm:>8.3f}  {mean.hd95_mm:>8.3f}"
+        distances = f"{_format_mm(mean.assd_mm):>8}  {_format_mm(mean.hd95_mm):>8}"
+        numbers = f"{mean.rows:>5}  {mean.dice:>6.4f}  {distances}"
         lines.append(f"{mean.class_name:<{width}}  {numbers}  {mean.undefined_distances} of {mean.rows}")
     lines += [
         "",
@@ -120,3 +121,8 @@ def format_table(means: Sequence[Mean], *, preset: str) -> str:
         "Distances are undefined where a mask is empty and not in their means.",
     ]
     return "\n".join(lines)
+
+
+def _format_mm(length: float) -> str:
+    """Format a distance with three decimals, or with three significant digits in images of micrometres."""
+    return f"{length:.3g}" if 0 < length < 0.1 else f"{length:.3f}"

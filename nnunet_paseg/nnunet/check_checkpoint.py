@@ -71,7 +71,9 @@ def check_file(file: Path) -> list[str]:
     with archive:
         names = archive.namelist()
         if any(name.rsplit("/", 1)[-1] == "data.pkl" for name in names):
-            return check_checkpoint(file, str(file))
+            # nnU-Net would install the other files of an archive that is both.
+            both = [f"{file}: both a checkpoint and a model zip: do not load it."]
+            return both if any(name.endswith(CHECKPOINT) for name in names) else check_checkpoint(file, str(file))
         problems = [problem for name in names for problem in _check_member(archive, name, str(file))]
         return problems if any(name.endswith(CHECKPOINT) for name in names) else [f"{file}: contains no checkpoint."]
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import SimpleITK as sitk
 
 from nnunet_paseg.cli import main
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.evaluation.evaluate import evaluate_folder
+from nnunet_paseg.evaluation.evaluate import evaluate_folder, find_classes
 from nnunet_paseg.evaluation.table import Row, format_table, mean_scores, write_csv
 
 LABELS = {"background": 0, "lesion": 1, "edema": 2, "ignore": 3}
@@ -330,3 +331,32 @@ def test_command(folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.Capt
     assert "label 2" in shown
     assert "lesion" not in shown
     assert "medpy-0.4: ASSD = mean of the two directed means" in shown
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"Background": 0, "tumor": 1}, "the label value 0 is not a whole number from 1"),
+        ({"tumor": [0, 1]}, "the label value 0 is not"),
+        ({"tumor": [1.7]}, "the label value 1.7 is not"),
+        ({"tumor": True}, "the label value True is not"),
+        ({"tumor": 1, "edema": 1}, "two classes have the same label values"),
+        ({"tumor": 1, "ignore": 0}, "the label value 0 is not"),
+        ({"tumor": 1, "ignore": 1}, "the ignore label is 1"),
+    ],
+)
+def test_label_values_that_would_score_something_else_are_refused(tmp_path, labels, message):
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
+    with pytest.raises(PasegError, match=rf"dataset\.json.*{re.escape(message)}"):
+        find_classes(tmp_path, tmp_path)
+
+
+def test_infinite_label_values_are_refused(tmp_path):
+    (tmp_path / "dataset.json").write_text('{"labels": {"tumor": [Infinity], "ignore": 1e999}}', encoding="utf-8")
+    with pytest.raises(PasegError, match="the label value inf is not a whole number"):
+        find_classes(tmp_path, tmp_path)
+
+
+def test_distances_in_micrometres_have_digits():
+    rows = [Row("a", "tumor", 0.9, 0.00042, 0.0012, 1.0, 1.0)]
+    assert "0.00042    0.0012" in format_table(mean_scores(rows), preset="default")

@@ -92,6 +92,16 @@ def test_a_model_zip(tmp_path, trap):
     assert f"other/postprocessing.pkl: not nnU-Net's postprocessing (contains {os.mkdir.__module__}.mkdir)" in second
 
 
+def test_a_checkpoint_in_which_a_model_is_hidden(tmp_path, trap):
+    torch.save(MODEL, tmp_path / "model.zip")
+    assert check_file(tmp_path / "model.zip") == []
+    torch.save({**MODEL, "more": trap}, tmp_path / "bad.pth")
+    with zipfile.ZipFile(tmp_path / "model.zip", "a") as archive:
+        archive.write(tmp_path / "bad.pth", "Dataset001_A/T__P__3d/fold_0/checkpoint_final.pth")
+    [line] = check_file(tmp_path / "model.zip")
+    assert "both a checkpoint and a model zip: do not load it" in line
+
+
 def test_files_that_are_none(tmp_path, capsys):
     assert main(["check-checkpoint", str(tmp_path / "none.pth")]) == 2
     assert "none.pth does not exist or is not a file" in capsys.readouterr().err

@@ -107,8 +107,11 @@ def test_suffixes_in_any_order_mean_the_same(suffixes, random):
     ],
 )
 def test_names_that_cannot_be_meant(name, message, monkeypatch):
-    monkeypatch.setenv("nnUNet_extTrainer", str(EXT_FOLDER))
     with pytest.raises(PasegError, match=message):
+        trainer_class(name)
+    # In nnU-Net's commands it is a line, not a traceback.
+    monkeypatch.setenv("nnUNet_extTrainer", str(EXT_FOLDER))
+    with pytest.raises(SystemExit, match=rf"error: .*{message}"):
         recursive_find_trainer_class_by_name(name)
 
 

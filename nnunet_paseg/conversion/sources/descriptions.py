@@ -70,12 +70,17 @@ def read_task(source: Path) -> Task:
     labels, training, test = content["labels"], content["training"], content.get("test", [])
     if not (_is_names(labels) and all(value.isdecimal() and len(value) < 10 for value in labels)):
         raise _other(file, 'labels as {"0": "background", "1": "tumour"}', labels)
-    if len(set(labels.values())) < len(labels):
-        raise _other(file, "labels of different names", labels)
-    for number, item in enumerate(training if isinstance(training, list) else [training]):
+    if len(set(labels.values())) < len(labels) or len(set(map(int, labels))) < len(labels):
+        raise _other(file, "labels of different names and values", labels)
+    if any(not int(value) and name.casefold() != "background" for value, name in labels.items()):
+        raise _other(file, "the value 0 for background only", labels)
+    for what, cases in (("training", training), ("test", test)):
+        if not isinstance(cases, list):
+            raise _other(file, f"a list of {what} cases", cases)
+    for number, item in enumerate(training):
         if not (isinstance(item, dict) and _is_text(item.get("image")) and _is_text(item.get("label"))):
             raise _other(file, f'an object with the files "image" and "label" as training case {number}', item)
-    for number, item in enumerate(test if isinstance(test, list) else [test]):
+    for number, item in enumerate(test):
         if not _is_text(item):
             raise _other(file, f"a file name as test case {number}", item)
     return Task(
@@ -115,7 +120,9 @@ def read_dense_dataset(source: Path) -> DenseDataset:
         )
     if not all(_is_text(name) for name in labels) or len(set(labels.values())) < len(labels):
         raise _other(file, 'labels with a name and a value of their own, as {"background": 0, "tumour": 1}', labels)
-    if not (_is_text(ending) and ending.startswith(".")):
+    if any(not value and name.casefold() != "background" for name, value in labels.items()):
+        raise _other(file, "the value 0 for background only", labels)
+    if not (_is_text(ending) and ending.startswith(".") and not set(ending) & set("*?[/\\")):
         raise _other(file, 'a file_ending such as ".nii.gz"', ending)
     channels = _channels(file, content["channel_names"])
     elsewhere = _elsewhere(file, content["dataset"], len(channels)) if "dataset" in content else None

@@ -136,3 +136,21 @@ def test_other_folders_are_refused(tmp_path, capsys, spoil, options, message):
     spoil(source)
     assert convert(source, tmp_path / "raw", *options) == 2
     assert re.search(message, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": {"0": "organ", "1": "lesion"}}, "the value 0 for background only"),
+        ({"labels": {"0": "background", "1": "organ", "01": "lesion"}}, "labels of different names and values"),
+        ({"training": {"image": "./a.nii.gz", "label": "./a.nii.gz"}}, "a list of training cases"),
+        ({"test": "./imagesTs/t.nii.gz"}, "a list of test cases"),
+    ],
+)
+def test_no_class_is_lost_and_no_case_is_made_up(tmp_path, changes, message, capsys):
+    source = task(tmp_path / "Task09_Thing", ["CT"])
+    content = json.loads((source / "dataset.json").read_text(encoding="utf-8"))
+    (source / "dataset.json").write_text(json.dumps({**content, **changes}), encoding="utf-8")
+    assert convert(source, tmp_path / "raw") == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "raw" / "Dataset012_Thing").exists()
