@@ -12,9 +12,10 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation import evaluate
 from nnunet_paseg.io.console import replace_unprintable
 from nnunet_paseg.nnunet import check_checkpoint, export
+from nnunet_paseg.seeds.learned import command as train_expander
 
 # These modules import torch, nnU-Net and pandas inside functions only, so that `paseg --help` stays instant.
-COMMANDS = (check, check_checkpoint, convert, demo, evaluate, export, report)
+COMMANDS = (check, check_checkpoint, convert, demo, evaluate, export, report, train_expander)
 
 EPILOG = """\
 example: paseg demo                             the complete pipeline on phantoms

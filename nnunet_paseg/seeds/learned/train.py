@@ -1,0 +1,195 @@
+"""Training of the expansion network on synthetic targets: first on a coarse canonical grid, then on the fine one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from nnunet_paseg.errors import PasegError
+from nnunet_paseg.io.files import atomic_output
+from nnunet_paseg.seeds.learned.layout import Layout
+from nnunet_paseg.seeds.learned.network import ExpansionNetwork
+from nnunet_paseg.seeds.learned.synthetic.sample import random_channels, random_sample
+from nnunet_paseg.seeds.learned.weights import weights_bytes
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class TrainingParameters:
+    """Hyper-parameters of a training.
+
+    Attributes:
+        coarse_steps: Steps on the coarse grid, which take a fifth of the time.
+        steps: Steps on the fine grid.
+        batch_size: Targets per step.
+        learning_rate: Highest learning rate of the fine grid, twice as high on the coarse one: AdamW, one-cycle.
+        weight_decay: Weight decay.
+        dice: Weight of the Dice loss beside the cross-entropy. It falls to 0 in the middle of the fine steps, because
+            the cross-entropy alone makes probabilities that hold.
+        seed: Seed of weights and targets.
+    """
+
+    coarse_steps: int = 10_000
+    steps: int = 20_000
+    batch_size: int = 4
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    dice: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.coarse_steps < 0 or self.steps < 1 or self.batch_size < 1:
+            raise PasegError("A training needs at least one step and one target per step.")
+
+
+COARSE, FINE = Layout(24, 4), Layout(40, 6)
+"""Canonical grids of the two phases."""
+
+SAVE_EVERY = 200
+"""Steps between two checkpoints."""
+
+
+class _Batches(Dataset[Batch]):
+    """Batches of synthetic targets, each from a random generator of its own: reproducible whoever makes them."""
+
+    def __init__(self, layout: Layout, parameters: TrainingParameters, first: int, last: int) -> None:
+        self.layout, self.parameters, self.first, self.last = layout, parameters, first, last
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    def __getitem__(self, index: int) -> Batch:
+        rng = np.random.default_rng([self.parameters.seed, self.layout.size, self.first + index])
+        channels = random_channels(rng)
+        samples = [random_sample(rng, self.layout, channels=channels) for _ in range(self.parameters.batch_size)]
+        maps = torch.from_numpy(np.stack([sample.maps for sample in samples]))
+        return maps, torch.from_numpy(np.stack([sample.target for sample in samples])[:, None]).float()
+
+
+def train_expander(
+    folder: Path, parameters: TrainingParameters, *, device: torch.device, workers: int, stop_after: int | None = None
+) -> Path:
+    """Train an expansion network, or continue a training that was stopped.
+
+    Args:
+        folder: Folder of the checkpoint and, at the end, of the weights ``expander.pt``.
+        parameters: Hyper-parameters. A training is continued with the same ones only.
+        device: Device of the network.
+        workers: Processes that make targets.
+        stop_after: Number of steps after which to stop, for a later call to go on.
+
+    Returns:
+        File of the weights. Without a finished training it holds those of the last checkpoint.
+
+    Raises:
+        PasegError: The folder holds a training with other hyper-parameters.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(parameters.seed)
+    network = ExpansionNetwork().to(device)
+    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    done = 0
+    states: dict[str, Any] = {}
+    checkpoint = folder / "checkpoint.pt"
+    if checkpoint.exists():
+        states = torch.load(checkpoint, map_location=device, weights_only=True)
+        if states["parameters"] != asdict(parameters):
+            raise PasegError(
+                f"{folder} holds a training with other hyper-parameters, {states['parameters']}: choose a new folder, "
+                "or pass the same ones to continue."
+            )
+        network.load_state_dict(states["network"])
+        done = int(states["step"])
+    last = parameters.coarse_steps + parameters.steps
+    end = last if stop_after is None else min(last, done + stop_after)
+    for layout, start, stop in ((COARSE, 0, parameters.coarse_steps), (FINE, parameters.coarse_steps, last)):
+        if done >= min(stop, end):
+            continue
+        optimizer = torch.optim.AdamW(network.parameters(), weight_decay=parameters.weight_decay)
+        if done > start:
+            optimizer.load_state_dict(states["optimizer"])
+        batches = DataLoader(
+            _Batches(layout, parameters, done, min(stop, end)),
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            worker_init_fn=_one_thread,
+        )
+        peak = parameters.learning_rate * (2 if layout == COARSE else 1)
+        losses: list[float] = []
+        with (
+            tqdm(batches, initial=done - start, total=stop - start, desc=f"{layout.size}^3", unit="step") as bar,
+            (folder / "loss.csv").open("a", encoding="utf-8") as log,
+        ):
+            for maps, target in bar:
+                progress = (done - start) / (stop - start)
+                for group in optimizer.param_groups:
+                    group["lr"] = peak * one_cycle(progress)
+                dice = parameters.dice * (1.0 if layout == COARSE else max(0.0, 1 - 2 * progress))
+                losses.append(_step(network, optimizer, maps.to(device), target.to(device), layout, dice))
+                done += 1
+                bar.set_postfix(loss=f"{np.mean(losses[-100:]):.3f}", refresh=False)
+                if done % SAVE_EVERY == 0 or done in (stop, end):
+                    log.write(f"{done},{layout.size},{np.mean(losses[-SAVE_EVERY:]):.4f}\n")
+                    log.flush()
+                    states = {
+                        "parameters": asdict(parameters),
+                        "network": network.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "step": done,
+                    }
+                    with atomic_output(checkpoint) as path:
+                        torch.save(states, path)
+                    with atomic_output(folder / "expander.pt") as path:
+                        path.write_bytes(weights_bytes(network, layout))
+    return folder / "expander.pt"
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)
+
+
+def one_cycle(progress: float) -> float:
+    """Return the learning rate as a fraction of the highest: up in the first tenth, then down by half a cosine."""
+    if progress < 0.1:
+        return 0.04 + 0.96 * progress / 0.1
+    return 0.5 * (1 + math.cos(math.pi * (progress - 0.1) / 0.9)) + 1e-4
+
+
+def _step(
+    network: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    maps: torch.Tensor,
+    target: torch.Tensor,
+    layout: Layout,
+    dice: float,
+) -> float:
+    """Take one step and return the cross-entropy."""
+    with torch.autocast(maps.device.type, torch.bfloat16, enabled=fast_bfloat16(maps.device)):
+        logits = network(maps)
+    inner = (..., *(slice(layout.context, layout.size - layout.context),) * 3)
+    logits, target = logits[inner].float(), target[inner]
+    entropy = F.binary_cross_entropy_with_logits(logits, target)
+    probability = logits.sigmoid()
+    overlap = (2 * (probability * target).sum((1, 2, 3, 4)) + 1) / ((probability + target).sum((1, 2, 3, 4)) + 1)
+    optimizer.zero_grad(set_to_none=True)
+    (entropy + dice * (1 - overlap.mean())).backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(network.parameters(), 2.0)
+    optimizer.step()
+    return float(entropy)
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Return whether bfloat16 is faster than float32: on CUDA, and on processors with instructions for it."""
+    if device.type != "cpu":
+        return device.type == "cuda"
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
