@@ -185,7 +185,7 @@ def _step(
     (entropy + dice * (1 - overlap.mean())).backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(network.parameters(), 2.0)
     optimizer.step()
-    return float(entropy)
+    return float(entropy.detach())
 
 
 def fast_bfloat16(device: torch.device) -> bool:

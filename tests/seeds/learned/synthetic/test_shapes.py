@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from nnunet_paseg.seeds.learned.synthetic.shapes import KINDS, SIZE, SMALLEST, _warped, random_shape
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_makes_bodies(kind: str) -> None:
+    volumes = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        field = KINDS[kind][0](rng, _warped(rng))
+        assert field.shape == (SIZE,) * 3
+        assert np.isfinite(field).all()
+        volumes.append((field > 0).sum())
+    assert np.median(volumes) > SMALLEST
+
+
+def test_shapes_are_connected_and_fill_their_box() -> None:
+    for seed in range(20):
+        field, box = random_shape(np.random.default_rng(seed))
+        parts, count = ndimage.label(field > 0)
+        assert count == 1
+        assert ndimage.find_objects(parts)[0] == box
+
+
+def test_a_ring_has_a_hole() -> None:
+    holes = 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        body = KINDS["ring"][0](rng, _warped(rng)) > 0
+        holes += (ndimage.binary_fill_holes(body) & ~body).sum() > 20
+    assert holes >= 5
