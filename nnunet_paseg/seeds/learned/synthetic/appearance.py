@@ -33,16 +33,7 @@ def random_tissue(rng: np.random.Generator, target: Mask, field: FloatArray) -> 
     if rng.random() < 0.2:  # a wall, a capsule or an oedema
         rim = ndimage.binary_dilation(target, iterations=int(rng.integers(1, 4))) & ~target
         image = np.where(rim, rng.uniform(0, 1) if rng.random() < 0.5 else (value + around) / 2, image)
-    inside = np.full(target.shape, value, dtype=np.float32)
-    if rng.random() < 0.35:  # cores, necrosis, calcification
-        part = smooth_noise(rng, int(rng.integers(2, 7)), size)
-        inside = np.where(
-            part > np.quantile(part[target], rng.uniform(0.4, 0.95)), value + rng.uniform(-0.5, 0.5), inside
-        )
-    if rng.random() < 0.3:  # brighter or darker towards the middle
-        inside = inside + rng.uniform(-0.35, 0.35) * np.clip(field / max(float(field.max()), 1e-3), 0, 1)
-    if rng.random() < 0.3:  # uptake that varies
-        inside = inside + rng.uniform(0, 0.2) * smooth_noise(rng, int(rng.integers(2, 6)), size)
+    inside = _interior(rng, value, around, target, field)
     image = np.where(target, inside, image)
     texture = np.where(target, rng.uniform(0, 0.1), texture)
     return (image + texture * smooth_noise(rng, rng.integers(size // 5, size, 3), size)).astype(np.float32)
@@ -76,6 +67,26 @@ def _neighbours(rng: np.random.Generator, image: FloatArray, value: float, targe
     along = direction[0] * line[:, None, None] + direction[1] * line[:, None] + direction[2] * line
     along = along + rng.uniform(0.05, 0.25) * noise
     return np.where(along > np.quantile(along[target], rng.uniform(0.5, 1)), np.float32(similar), image)
+
+
+def _interior(rng: np.random.Generator, value: float, around: float, target: Mask, field: FloatArray) -> FloatArray:
+    """Return intensities that are ``value`` in the main, with what makes targets uneven."""
+    size = len(target)
+    inside = np.full(target.shape, value, dtype=np.float32)
+    if rng.random() < 0.25:  # a necrotic or fluid core, often as dark as the surroundings
+        depth = field + rng.uniform(0, 0.15) * smooth_noise(rng, int(rng.integers(3, 7)), size)
+        core = depth > np.quantile(depth[target], rng.uniform(0.25, 0.85))
+        inside = np.where(core, around if rng.random() < 0.5 else rng.uniform(0, 1), inside)
+    if rng.random() < 0.3:  # patches: calcification, bleeding, fat
+        patch = smooth_noise(rng, int(rng.integers(2, 7)), size)
+        inside = np.where(
+            patch > np.quantile(patch[target], rng.uniform(0.4, 0.95)), value + rng.uniform(-0.5, 0.5), inside
+        )
+    if rng.random() < 0.3:  # brighter or darker towards the middle
+        inside = inside + rng.uniform(-0.35, 0.35) * np.clip(field / max(float(field.max()), 1e-3), 0, 1)
+    if rng.random() < 0.3:  # uptake that varies
+        inside = inside + rng.uniform(0, 0.25) * smooth_noise(rng, int(rng.integers(2, 6)), size)
+    return inside.astype(np.float32)
 
 
 def scan(rng: np.random.Generator, tissue: FloatArray, edges: Sequence[float], layout: Layout) -> FloatArray:

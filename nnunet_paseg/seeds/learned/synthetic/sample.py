@@ -53,13 +53,14 @@ def random_sample(rng: np.random.Generator, layout: Layout, *, channels: int = 1
         inner = target[(slice(layout.context, layout.size - layout.context),) * 3]
         if inner.sum() >= 0.02 * inner.size:
             break
+    borders = _borders(rng, cut, layout)
     cubes = []
     for channel in range(channels):
         blind = channel > 0 and rng.random() < 0.4
         tissue = random_tissue(rng, _elsewhere(rng, target) if blind else target, field)
         if flat is not None:
             tissue = _single_slice(tissue, flat)
-        cubes.append(_beyond_border(scan(rng, tissue, edges, layout), cut, layout))
+        cubes.append(_beyond_border(scan(rng, tissue, edges, layout), borders))
     visible = target & _inside(cut, layout)
     clicks = random_clicks(rng, visible & _box(layout), context=layout.context, cut=cut)
     maps = network_input(
@@ -113,12 +114,19 @@ def _single_slice(cube: FloatArray, axis: int) -> FloatArray:
     return np.repeat(np.take(cube, [len(cube) // 2], axis=axis), len(cube), axis=axis)
 
 
-def _beyond_border(cube: FloatArray, cut: npt.NDArray[np.bool_], layout: Layout) -> FloatArray:
-    """Repeat the outermost voxels beyond the faces that are the border of the image."""
-    # An image of a single slice is even along its axis already.
-    pads = [(0, 0) if low and high else (layout.context * int(low), layout.context * int(high)) for low, high in cut]
-    crop = tuple(slice(low, layout.size - high) for low, high in pads)
-    return np.pad(cube[crop], pads, mode="edge")
+def _borders(rng: np.random.Generator, cut: npt.NDArray[np.bool_], layout: Layout) -> npt.NDArray[np.int64]:
+    """Return the number of voxels (3, 2) of the cube beyond the image: at cut faces, and where images are cropped."""
+    cropped = rng.random((3, 2)) < (0.6 if rng.random() < 0.3 else 0.0)
+    borders = np.where(cropped, rng.integers(0, layout.context + 1, (3, 2)), 0)
+    borders[cut] = layout.context
+    borders[cut.all(axis=1)] = 0  # a single slice is even along its axis already
+    return borders
+
+
+def _beyond_border(cube: FloatArray, borders: npt.NDArray[np.int64]) -> FloatArray:
+    """Repeat the outermost voxels of the image beyond its border."""
+    crop = tuple(slice(low, side - high) for side, (low, high) in zip(cube.shape, borders, strict=True))
+    return np.pad(cube[crop], borders, mode="edge")
 
 
 def _inside(cut: npt.NDArray[np.bool_], layout: Layout) -> npt.NDArray[np.bool_]:
