@@ -13,7 +13,7 @@ OUTER_WIDTH, INNER_WIDTH = 1.5, 2.0
 """Standard deviation of the Gaussian at a background and at a foreground point, in voxels of a cube of 40."""
 
 DEPTH = 5.0
-"""Depth below the faces of the box up to which the network sees it, in voxels of the image."""
+"""Largest depth below the faces of the box that the network distinguishes, in voxels of the image."""
 
 CHANNELS = 5
 """Input maps per image channel: intensities, difference from the foreground points, both kinds of points, depth."""
@@ -33,10 +33,10 @@ def network_input(
     Args:
         cubes: Intensities (size, size, size) of every image channel.
         foreground: Coordinates (n, 3) in the cube of the points in the target.
-        background: Coordinates (m, 3) in the cube of the points outside of it and at its extreme points.
+        background: Coordinates (m, 3) in the cube of the points outside the target and at its extreme points.
         edges: Edge lengths (z, y, x) of the box in voxels of the image.
-        open_faces: Per axis, whether the lower and the upper face are the border of the image, so that the target
-            may go on beyond them.
+        open_faces: Per axis, whether the lower and the upper face are the border of the image, where the target
+            may continue.
         layout: Canonical grid.
 
     Returns:
@@ -58,7 +58,7 @@ def network_input(
 def normalised(cube: FloatArray) -> FloatArray:
     """Return intensities with median 0, and 2 from the 5th to the 95th percentile, clipped at 4."""
     low, median, high = np.percentile(cube, [5, 50, 95])
-    # A small target in an even image can lie outside both percentiles.
+    # A small target in a uniform image can be outside both percentiles.
     span = high - low if high > low else float(np.ptp(cube))
     if not span > 0:
         return np.zeros_like(cube)
@@ -79,8 +79,8 @@ def gaussians(points: npt.NDArray[np.floating], width: float, size: int, *, tota
 def face_depth(edges: Sequence[float], open_faces: Sequence[tuple[bool, bool]], layout: Layout) -> FloatArray:
     """Return the depth below the nearest face, negative outside the box, in units of :data:`DEPTH` voxels of the image.
 
-    A face at the border of the image counts as far away. Clicks are a few voxels off whatever the size of the target,
-    so that the depth tells how far the target may be from the faces.
+    A face at the border of the image counts as far away. Clicks are a few voxels outside a target of any size, so
+    that the network needs the depth in voxels to estimate the distance of the target from the faces.
     """
     places = (np.arange(layout.size) - layout.context + 0.5) / layout.inner
     axes = []

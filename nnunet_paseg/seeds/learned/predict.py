@@ -1,4 +1,4 @@
-"""Probability of every voxel of a target's box to belong to the target."""
+"""Probability of every voxel in the box of a target to belong to the target."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SURROUNDINGS = 0.5
 
 
 def context_window(boxes: Iterable[Sequence[slice]], shape: Sequence[int]) -> Window:
-    """Return the part of an image that the network sees of some boxes. A crop to it gives the same probabilities.
+    """Return the part of an image on which the probabilities in some boxes depend.
 
     Args:
         boxes: Slices (z, y, x) of at least one box.
@@ -36,7 +36,7 @@ def context_window(boxes: Iterable[Sequence[slice]], shape: Sequence[int]) -> Wi
 
 
 def target_probability(image: npt.NDArray[Any], instance: VoxelInstance, expander: Expander) -> npt.NDArray[np.float32]:
-    """Return the probability of the voxels in the box of one target. The clicked voxels keep what the network gives.
+    """Return the probability of the voxels in the box of one target, not corrected by its points.
 
     Args:
         image: Intensities (c, z, y, x), whole or a crop to a :func:`context_window` of the target.
@@ -69,7 +69,7 @@ def target_probability(image: npt.NDArray[Any], instance: VoxelInstance, expande
 
 
 def _at_faces(points: npt.NDArray[np.floating], context: int, size: int) -> npt.NDArray[np.floating]:
-    """Move each point (n, 3) to the face of the box that it is nearest to: its distance from it means nothing."""
+    """Move each point (n, 3) to its nearest face of the box."""
     low, high = context - 0.5, size - context - 0.5
     moved = points.copy()
     for point in moved:

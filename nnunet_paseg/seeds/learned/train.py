@@ -33,8 +33,8 @@ class TrainingParameters:
         batch_size: Targets per step.
         learning_rate: Highest learning rate of the fine grid, twice as high on the coarse one: AdamW, one-cycle.
         weight_decay: Weight decay.
-        dice: Weight of the Dice loss beside the cross-entropy. It falls to 0 in the middle of the fine steps, because
-            the cross-entropy alone makes probabilities that hold.
+        dice: Weight of the Dice loss. It falls to 0 in the middle of the fine steps, because cross-entropy alone
+            calibrates the probabilities.
         seed: Seed of weights and targets.
     """
 
@@ -59,7 +59,7 @@ SAVE_EVERY = 200
 
 
 class _Batches(Dataset[Batch]):
-    """Batches of synthetic targets, each from a random generator of its own: reproducible whoever makes them."""
+    """Batches of synthetic targets. Each has a random generator of its own, so that the workers have no effect."""
 
     def __init__(self, layout: Layout, parameters: TrainingParameters, first: int, last: int) -> None:
         self.layout, self.parameters, self.first, self.last = layout, parameters, first, last
@@ -78,7 +78,7 @@ class _Batches(Dataset[Batch]):
 def train_expander(
     folder: Path, parameters: TrainingParameters, *, device: torch.device, workers: int, stop_after: int | None = None
 ) -> Path:
-    """Train an expansion network, or continue a training that was stopped.
+    """Train an expansion network, or resume a training that was stopped.
 
     Args:
         folder: Folder of the checkpoint and, at the end, of the weights ``expander.pt``.
@@ -88,10 +88,10 @@ def train_expander(
         stop_after: Number of steps after which to stop, for a later call to go on.
 
     Returns:
-        File of the weights. Without a finished training it holds those of the last checkpoint.
+        File of the weights, from the last checkpoint if the training is not finished.
 
     Raises:
-        PasegError: The folder holds a training with other hyper-parameters.
+        PasegError: The folder contains a training with other hyper-parameters.
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(parameters.seed)
@@ -104,7 +104,7 @@ def train_expander(
         states = torch.load(checkpoint, map_location=device, weights_only=True)
         if states["parameters"] != asdict(parameters):
             raise PasegError(
-                f"{folder} holds a training with other hyper-parameters, {states['parameters']}: choose a new folder, "
+                f"{folder} contains a training with other hyper-parameters, {states['parameters']}: choose a new folder, "
                 "or pass the same ones to continue."
             )
         network.load_state_dict(states["network"])
@@ -189,7 +189,7 @@ def _step(
 
 
 def fast_bfloat16(device: torch.device) -> bool:
-    """Return whether bfloat16 is faster than float32: on CUDA, and on processors with instructions for it."""
+    """Return whether bfloat16 is faster than float32: on CUDA, and on CPUs with instructions for it."""
     if device.type != "cpu":
         return device.type == "cuda"
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -1,4 +1,4 @@
-"""Weights of the expansion network: the file that the package ships, or one's own."""
+"""Weights of the expansion network: those of the package, or a file from `paseg train-expander`."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Expander:
 
 
 def load_expander(path: Path | None = None) -> Expander:
-    """Return the network of a file, or the one that the package ships.
+    """Return the network of a file, or of the package if there is none.
 
     Raises:
-        PasegError: The file cannot be read, or holds no weights of an expansion network.
+        PasegError: The file cannot be read, or contains no weights of an expansion network.
     """
     return _load(path)
 
@@ -53,14 +53,14 @@ def _load(path: Path | None) -> Expander:
         network.load_state_dict({name: tensor.float() for name, tensor in content["weights"].items()})
     except (RuntimeError, KeyError, TypeError, EOFError, AttributeError, ValueError, pickle.UnpicklingError) as error:
         raise PasegError(
-            f"{path or SHIPPED} holds no weights of an expansion network: pass the file that "
+            f"{path or SHIPPED} contains no weights of an expansion network: pass the file that "
             "`paseg train-expander` has written."
         ) from error
     return Expander(network.eval().requires_grad_(False), layout, hashlib.sha256(data).hexdigest())
 
 
 def shipped_sha256() -> str:
-    """Return the SHA-256 of the weights that the package ships."""
+    """Return the SHA-256 of the weights of the package."""
     return hashlib.sha256(_read(None)).hexdigest()
 
 

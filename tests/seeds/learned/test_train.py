@@ -39,7 +39,7 @@ def test_stopped_training_ends_with_the_same_weights(tmp_path: Path, stops: tupl
 
 def test_other_parameters_do_not_continue(tmp_path: Path) -> None:
     train_expander(tmp_path, SHORT, device=CPU, workers=0, stop_after=1)
-    with pytest.raises(PasegError, match=r"holds a training with other hyper-parameters.*choose a new folder"):
+    with pytest.raises(PasegError, match=r"contains a training with other hyper-parameters.*choose a new folder"):
         train_expander(tmp_path, TrainingParameters(coarse_steps=4), device=CPU, workers=0)
 
 

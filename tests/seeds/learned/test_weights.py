@@ -40,13 +40,13 @@ def test_written_weights_are_read(tmp_path: Path) -> None:
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "own.pt"
     file.write_bytes(content)
-    with pytest.raises(PasegError, match=r"own\.pt holds no weights of an expansion network: pass the file"):
+    with pytest.raises(PasegError, match=r"own\.pt contains no weights of an expansion network: pass the file"):
         load_expander(file)
 
 
 def test_checkpoints_of_other_networks_are_refused(tmp_path: Path) -> None:
     torch.save({"weights": {"a": torch.zeros(3)}}, tmp_path / "other.pt")
-    with pytest.raises(PasegError, match="holds no weights of an expansion network"):
+    with pytest.raises(PasegError, match="contains no weights of an expansion network"):
         load_expander(tmp_path / "other.pt")
 
 

@@ -1,1 +1,1 @@
-"""Synthetic targets on which the expansion network is trained: shapes, appearances and clicks, all random."""
+"""Synthetic targets for the training of the expansion network: random shapes, appearances and clicks."""

@@ -1,4 +1,4 @@
-"""Random appearances of a target and its surroundings, and the scanner that images them."""
+"""Random appearances of a target and its surroundings, and their images."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _regions(rng: np.random.Generator, size: int) -> tuple[FloatArray, FloatArra
 
 
 def _neighbours(rng: np.random.Generator, image: FloatArray, value: float, target: Mask) -> FloatArray:
-    """Add other structures of the target's own grey: islands, or a body that touches the target on one side."""
+    """Add structures of about the intensity of the target: islands, or a body that touches it on one side."""
     size = len(target)
     similar = value + rng.uniform(-0.06, 0.06)
     noise = mixed_noise(rng, int(rng.integers(2, 7)), size)
@@ -90,7 +90,7 @@ def _interior(rng: np.random.Generator, value: float, around: float, target: Mas
 
 
 def scan(rng: np.random.Generator, tissue: FloatArray, edges: Sequence[float], layout: Layout) -> FloatArray:
-    """Return what a scanner makes of intensities: bias field, blur, voxels of its own, noise.
+    """Return an image of intensities: with bias field, blur, voxels of the scanner and noise.
 
     Args:
         rng: Random number generator.

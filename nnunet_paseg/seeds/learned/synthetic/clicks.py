@@ -1,4 +1,4 @@
-"""Random clicks on a synthetic target: how many, where, and how far from it."""
+"""Random clicks on a synthetic target."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Clicks:
 def random_gaps(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """Return the distances (3, 2) of the box's faces from the target in voxels of the image.
 
-    People click one to three voxels outside, of which the box leaves out one. Some click less carefully.
+    Clicks are one to three voxels outside, and the box excludes their planes. A fifth of the boxes is less careful.
     """
     gaps = rng.integers(0, 3, (3, 2)) if rng.random() < 0.8 else rng.integers(0, 6, (3, 2))
     return gaps + rng.uniform(-0.25, 0.25, (3, 2)).clip(0)
@@ -42,7 +42,7 @@ def random_clicks(
         rng: Random number generator.
         target: Mask (size, size, size), with at least one voxel.
         context: Width of the surroundings of the box, in voxels.
-        cut: Faces (3, 2) at the border of the image. There a click is a matter of chance.
+        cut: Faces (3, 2) at the border of the image, half of which have no click.
     """
     size = len(target)
     depth = ndimage.distance_transform_edt(np.pad(target, 1))[1:-1, 1:-1, 1:-1]
@@ -50,7 +50,7 @@ def random_clicks(
 
 
 def _inner(rng: np.random.Generator, depth: npt.NDArray[np.floating]) -> Points:
-    """Return points in the target: mostly one that is deep in it, at times several or one near its surface."""
+    """Return points in the target: mostly a deep one, sometimes several or one near the surface."""
     count = int(rng.integers(2, 5)) if rng.random() < 0.12 else 1
     chance = rng.random()
     if count == 1 and chance < 0.4:
@@ -81,7 +81,7 @@ def _outer(rng: np.random.Generator, target: npt.NDArray[np.bool_], context: int
 
 
 def _others(rng: np.random.Generator, target: npt.NDArray[np.bool_], size: int) -> Points:
-    """Return points that correct: background in the box, mostly close to the target."""
+    """Return background points in the box close to the target, or mostly none."""
     if rng.random() > 0.15:
         return np.zeros((0, 3))
     near = ndimage.binary_dilation(target, iterations=int(rng.integers(3, 10)))

@@ -1,4 +1,4 @@
-"""One synthetic target as the network sees it."""
+"""Sample of the training: one synthetic target on the canonical grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random shapes: fields that are positive inside, of the kinds that organs, tumours and vessels have."""
+"""Random shapes of organs, tumours and vessels, as fields that are positive inside."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _crescent(rng: np.random.Generator, x: FloatArray) -> FloatArray:
 
 
 def _ring(rng: np.random.Generator, x: FloatArray) -> FloatArray:
-    """Return a shell around a hole, which may break through, as around a necrotic core."""
+    """Return a shell around a hole, which may break through."""
     body = ellipsoid(rng, x, radii=(0.45, 0.85))
     thickness = rng.uniform(0.15, 0.45)
     wall = thickness + 0.12 * smooth_noise(rng, int(rng.integers(2, 5)), x.shape[-1])
