@@ -15,9 +15,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "train-expander",
         help="train the network that expands clicks to masks, on synthetic targets",
-        description="Train the network that expands the clicks of a target to its mask. The training "
-        "data are synthetic: no image is needed. The package contains trained weights. Train your own after a change of "
-        "the shapes or appearances in nnunet_paseg/seeds/learned/synthetic. The same command resumes a stopped training.",
+        description="Train the network that expands the clicks of a target to its mask. The training data are "
+        "synthetic: no image is needed. The package contains trained weights. Train your own after a change of the "
+        "shapes or appearances in nnunet_paseg/seeds/learned/synthetic. The same command resumes a stopped training.",
         epilog="example: paseg train-expander my-expander, then paseg convert ... --expander my-expander/expander.pt",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of the checkpoint and of expander.pt")

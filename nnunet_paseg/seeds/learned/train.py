@@ -104,8 +104,8 @@ def train_expander(
         states = torch.load(checkpoint, map_location=device, weights_only=True)
         if states["parameters"] != asdict(parameters):
             raise PasegError(
-                f"{folder} contains a training with other hyper-parameters, {states['parameters']}: choose a new folder, "
-                "or pass the same ones to continue."
+                f"{folder} contains a training with other hyper-parameters, {states['parameters']}: choose a new "
+                "folder, or pass the same ones to resume it."
             )
         network.load_state_dict(states["network"])
         done = int(states["step"])
