@@ -37,9 +37,9 @@ DATASET = "Dataset004_Hippocampus"
 RULES = {
     "paper, threshold 0.2": SeedParameters(rule="paper"),
     "paper, threshold 0.3": SeedParameters(rule="paper", threshold=0.3),
-    "adaptive, background 1.5": SeedParameters(background=1.5),
-    "adaptive (default: 0.5, 2.0)": SeedParameters(),
-    "adaptive, threshold 0.7, background 1.3": SeedParameters(threshold=0.7, background=1.3),
+    "adaptive, background 1.5": SeedParameters(rule="adaptive", background=1.5),
+    "adaptive (default: 0.5, 2.0)": SeedParameters(rule="adaptive"),
+    "adaptive, threshold 0.7, background 1.3": SeedParameters(rule="adaptive", threshold=0.7, background=1.3),
 }
 
 SCALES = (1, 2, 3, 5)

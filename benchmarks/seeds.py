@@ -19,6 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +33,11 @@ from nnunet_paseg.points.instance import VoxelInstance, place_on_grid
 from nnunet_paseg.points.simulate import simulate_points
 from nnunet_paseg.seeds.geodesic import geodesic_distance
 from nnunet_paseg.seeds.likely_volume import contrast_volume
-from nnunet_paseg.seeds.rules import CONTRAST, THRESHOLDS, BoxSeeds, SeedParameters, box_seeds, normalised
+from nnunet_paseg.seeds.rules import CONTRAST, BoxSeeds, SeedParameters, box_seeds, normalised
 
 RESULTS = Path(__file__).resolve().parent / "results"
 Voxels = npt.NDArray[np.integer]
+ADAPTIVE: Any = SeedParameters(rule="adaptive")
 Expand = Callable[[npt.NDArray[np.floating], Voxels, Voxels, tuple[float, float, float]], BoxSeeds]
 
 
@@ -73,7 +75,7 @@ def by_parameters(parameters: SeedParameters) -> Expand:
 
 def without_extremes(image: npt.NDArray[np.floating], points: Voxels, _: Voxels, spacing: object) -> BoxSeeds:
     """Expand by the adaptive rule for a drawn box, without extreme points."""
-    return box_seeds(image, points, points[:0], spacing_mm=(1.0, 1.0, 1.0), parameters=SeedParameters())
+    return box_seeds(image, points, points[:0], spacing_mm=(1.0, 1.0, 1.0), parameters=ADAPTIVE)
 
 
 def without_shape(image: npt.NDArray[np.floating], points: Voxels, _: Voxels, spacing: object) -> BoxSeeds:
@@ -85,7 +87,7 @@ def without_shape(image: npt.NDArray[np.floating], points: Voxels, _: Voxels, sp
     distance = geodesic_distance(CONTRAST * inside, marked, spacing_mm=[1 / size for size in shape])
     order, volume = np.searchsorted(np.sort(distance, axis=None), distance), contrast_volume(inside, distance)
     relative = (order / volume).astype(np.float32)
-    return BoxSeeds(relative, relative < THRESHOLDS["adaptive"], relative > SeedParameters().background, volume)
+    return BoxSeeds(relative, relative < ADAPTIVE.threshold, relative > ADAPTIVE.background, volume)
 
 
 RULES: dict[str, Expand] = {
@@ -93,11 +95,11 @@ RULES: dict[str, Expand] = {
     "paper, threshold 0.3": by_parameters(SeedParameters(rule="paper", threshold=0.3)),
     "adaptive, no ends, no shape": without_shape,
     "adaptive, no ends": without_extremes,
-    "adaptive, threshold 0.3": by_parameters(SeedParameters(threshold=0.3)),
-    "adaptive (default: 0.5, 2.0)": by_parameters(SeedParameters()),
-    "adaptive, threshold 0.7": by_parameters(SeedParameters(threshold=0.7)),
-    "adaptive, background 1.5": by_parameters(SeedParameters(background=1.5)),
-    "adaptive, background 2.5": by_parameters(SeedParameters(background=2.5)),
+    "adaptive, threshold 0.3": by_parameters(SeedParameters(rule="adaptive", threshold=0.3)),
+    "adaptive (default: 0.5, 2.0)": by_parameters(ADAPTIVE),
+    "adaptive, threshold 0.7": by_parameters(SeedParameters(rule="adaptive", threshold=0.7)),
+    "adaptive, background 1.5": by_parameters(SeedParameters(rule="adaptive", background=1.5)),
+    "adaptive, background 2.5": by_parameters(SeedParameters(rule="adaptive", background=2.5)),
 }
 
 

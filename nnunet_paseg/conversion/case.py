@@ -1,6 +1,7 @@
 """Conversion of one case: images, points and label map.
 
-At most one image, one mask and one label map are in memory. The distance transform runs inside the targets' boxes only.
+At most one image, one mask and one label map are in memory. Points are expanded in the targets' boxes, with as much of
+the image around them as the seed rule needs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import SimpleITK as sitk
 
 from nnunet_paseg.conversion.images import OutputError, image_name, place_image, read_mask, write_labels
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
+from nnunet_paseg.conversion.probability_maps import PSEUDO_LABELS, write_probability_maps
 from nnunet_paseg.conversion.record import input_state, record_file, sha256, statistics
 from nnunet_paseg.conversion.sources import ImageFile, as_source
 from nnunet_paseg.errors import PasegError
@@ -29,8 +31,8 @@ from nnunet_paseg.points.formats.csv import write_csv
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import Instance, VoxelInstance, place_on_grid
 from nnunet_paseg.points.simulate import simulate_points
-from nnunet_paseg.points.windows import around, bounding_window, crop_grid
-from nnunet_paseg.seeds.expand import expand_points
+from nnunet_paseg.points.windows import around, crop_grid
+from nnunet_paseg.seeds.expand import Expansion, expand_points, needed_window
 
 Labels = npt.NDArray[np.uint8]
 
@@ -50,7 +52,7 @@ def convert_case(case: Case, plan: DatasetPlan, folder: Path) -> None:
     Args:
         case: Case to convert.
         plan: Names, classes and seed parameters.
-        folder: Folder with imagesTr, labelsTr, imagesTs, labelsTs, points and records.
+        folder: Staging folder of the dataset.
 
     Raises:
         PasegError: The case cannot be converted. The message names the case.
@@ -110,15 +112,16 @@ def _convert(case: Case, plan: DatasetPlan, folder: Path) -> dict[str, Any]:
     if window is not None:
         record["window"] = [[side.start, side.stop] for side in window]
     instances: list[Instance] = []
+    placed: list[VoxelInstance] = []
     labels, box = mask, None
     if case.split == "train":
         record["annotation"] = case.annotation
         if case.annotation != "dense":
             instances = _instances(case, mask, grid, whole, plan)
             placed = [place_on_grid(instance, grid, plan.labels) for instance in instances]
-            labels, box = np.zeros(grid.shape, dtype=np.uint8), bounding_window(placed)
+            labels, box = np.zeros(grid.shape, dtype=np.uint8), needed_window(placed, grid.shape, plan.seeds)
     inside: list[npt.NDArray[Any]] = []
-    volumes: dict[int, float] = {}
+    expansion = Expansion(np.zeros((0, 0, 0), dtype=np.uint8), {}, [], [])
     for channel, image in enumerate(images):
         path = folder / f"images{suffix}" / image_name(case.identifier, channel)
         by_reference = plan.images == "reference" and case.split == "train"
@@ -128,18 +131,26 @@ def _convert(case: Case, plan: DatasetPlan, folder: Path) -> dict[str, Any]:
             inside.append(sitk.GetArrayViewFromImage(voxels)[box].copy())
     if box is not None and labels is not None:
         start = np.array([side.start for side in box])
-        labels[box], volumes = expand_points(
+        placed = [_shifted(instance, -start) for instance in placed]
+        expansion = expand_points(
             np.stack(inside),
-            [_shifted(instance, -start) for instance in placed],
+            placed,
             spacing_mm=grid.spacing_mm,
             num_classes=len(plan.class_names),
             parameters=plan.seeds,
         )
+        labels[box] = expansion.labels
     if labels is not None:
         write_labels(labels, grid, folder / f"labels{suffix}" / f"{case.identifier}.nii.gz")
     if case.split == "train" and case.annotation != "dense" and labels is not None:
-        record |= statistics(labels, instances, plan, volumes, math.prod(grid.spacing_mm))
+        record |= statistics(labels, instances, plan, expansion, math.prod(grid.spacing_mm))
         write_csv(instances, folder / "points" / f"{case.identifier}.csv")
+        write_probability_maps(
+            case.identifier, placed, expansion.probabilities, box, grid=grid, plan=plan, folder=folder
+        )
+    elif case.split == "train" and plan.pseudo_labels and labels is not None:
+        # Stage 2 needs a label map for every training case.
+        write_labels(labels, grid, folder / PSEUDO_LABELS / f"{case.identifier}.nii.gz")
     if contradictions:
         record["warning"] = "; ".join([*contradictions, *([record["warning"]] if "warning" in record else [])])
     return record

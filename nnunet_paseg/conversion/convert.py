@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -44,6 +44,7 @@ def convert(
     """
     target = _free_target(plan, raw_folder, overwrite)
     check_cases(cases, plan)
+    plan = replace(plan, seeds=plan.seeds.with_sha256())
     staging = Staging(raw_folder, plan.name, _conversion_hash(cases, plan))
     with _output(raw_folder):
         staging.remove_others()
@@ -90,6 +91,7 @@ def convert_part(
         raise PasegError(f"The parts are 0..{num_parts - 1}: there is no part {part_id}.")
     target = _free_target(plan, raw_folder, overwrite)
     check_cases(cases, plan)
+    plan = replace(plan, seeds=plan.seeds.with_sha256())
     staging = Staging(raw_folder, plan.name, _conversion_hash(cases, plan))
     with _output(raw_folder):
         if staging.claimed():
@@ -145,7 +147,9 @@ def _output(raw_folder: Path) -> Iterator[None]:
 
 
 def _conversion_hash(cases: Sequence[Case], plan: DatasetPlan) -> str:
-    content = json.dumps([TOOL, [asdict(case) for case in cases], asdict(plan)], default=str, sort_keys=True)
+    # Of a network the record contains the content, not the file: two networks are never mixed in one dataset.
+    options = {**asdict(plan), "seeds": plan.seeds.record()}
+    content = json.dumps([TOOL, [asdict(case) for case in cases], options], default=str, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

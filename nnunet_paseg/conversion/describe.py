@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def describe(folder: Path, cases: Sequence[Case], plan: DatasetPlan) -> None:
         write_json([split], folder / "splits_final.json")
     record = {
         "tool": TOOL,
-        "seeds": asdict(plan.seeds),
+        "seeds": plan.seeds.record(),
         "point_seed": plan.point_seed,
         **({"crop": plan.crop} if plan.crop else {}),
         "cases": records,

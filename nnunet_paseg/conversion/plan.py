@@ -54,9 +54,12 @@ class DatasetPlan:
         validation: Validation cases of nnU-Net's fold 0, which trains on all others.
         crop: (z, y, x) voxels to keep around the bounding box of every case's mask. None keeps whole images.
         images: ``copy`` image files, hard-``link`` them, or leave them in place and ``reference`` them.
+        pseudo_labels: Whether the network's masks are written as label maps for stage 2.
+        keep_probabilities: Whether the network's probabilities are written.
 
     Raises:
-        PasegError: Names are empty, class names are not distinct, or there are too many.
+        PasegError: Names are empty, class names are not distinct, there are too many, or the seed rule has no network
+            and its masks or probabilities are to be written.
     """
 
     name: str
@@ -68,10 +71,18 @@ class DatasetPlan:
     validation: tuple[str, ...] = ()
     crop: tuple[int, int, int] | None = None
     images: ImageMode = "copy"
+    pseudo_labels: bool = False
+    keep_probabilities: bool = False
 
     def __post_init__(self) -> None:
         if self.images not in get_args(ImageMode):
             raise PasegError(f"Images can be {', '.join(get_args(ImageMode))}: got {self.images!r}.")
+        for option in ("pseudo_labels", "keep_probabilities"):
+            if getattr(self, option) and self.seeds.rule != "learned":
+                raise PasegError(
+                    f"--{option.replace('_', '-')} needs the network, which the seed rule {self.seeds.rule} does not "
+                    "use: pass --seeds learned, or leave it out."
+                )
         if "/" in self.name or os.sep in self.name:
             raise PasegError(f"The dataset's name is {self.name!r}: choose a --name without {os.sep}.")
         for kind, names in (("class", self.class_names), ("channel", self.channel_names)):

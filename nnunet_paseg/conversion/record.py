@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from nnunet_paseg.conversion.sources import as_source
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.formats import point_files
 from nnunet_paseg.points.instance import Instance
+from nnunet_paseg.seeds.expand import Expansion
 
 FEW_SEEDS = 10
 """Voxels per target: a class with fewer seeds in a case gets a warning."""
@@ -53,9 +53,18 @@ def statistics(
     labels: npt.NDArray[np.uint8],
     instances: list[Instance],
     plan: DatasetPlan,
-    volumes: Mapping[int, float],
+    expansion: Expansion,
     voxel_mm3: float,
 ) -> dict[str, Any]:
+    """Return the number of targets, the voxels per label, the estimated volumes and the warnings of a case.
+
+    Args:
+        labels: Label map (z, y, x) of the case.
+        instances: Its targets.
+        plan: Dataset with its classes.
+        expansion: Expansion of the targets.
+        voxel_mm3: Volume of a voxel in mm³.
+    """
     counts = np.zeros(plan.ignore_label + 1, dtype=np.int64)
     for plane in labels:
         counts += np.bincount(plane.ravel(), minlength=len(counts))
@@ -64,12 +73,18 @@ def statistics(
         "instances": len(instances),
         "voxels": {name: int(count) for name, count in zip(names, counts, strict=True)},
     }
-    if plan.seeds.rule == "adaptive":
+    volumes = expansion.volumes
+    if plan.seeds.rule != "paper":
         # Of the classes with targets only. Digits instead of decimals: micro-CT has targets of 1e-6 mm³.
         result["likely_volume_mm3"] = {
             name: float(f"{volumes[label] * voxel_mm3:.4g}") for name, label in plan.labels.items() if label in volumes
         }
-    warnings = []
+    warnings = [
+        f"target {number} ('{instance.class_name}'): {' and '.join(problems)}: check its points"
+        for number, (instance, problems) in enumerate(zip(instances, expansion.problems, strict=False), start=1)
+        if problems
+    ]
+    more_seeds = "lower --foreground-probability" if plan.seeds.rule == "learned" else "raise --threshold"
     for name in sorted({instance.class_name for instance in instances}):
         targets, seeds = sum(instance.class_name == name for instance in instances), result["voxels"][name]
         if not seeds:
@@ -77,7 +92,7 @@ def statistics(
         elif seeds < FEW_SEEDS * targets:
             warnings.append(
                 f"only {seeds} voxels of seeds for {targets} target{'s' * (targets > 1)} of '{name}': "
-                "check its points, or raise --threshold"
+                f"check its points, or {more_seeds}"
             )
     if warnings:
         result["warning"] = "; ".join(warnings)

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from nnunet_paseg.conversion.probability_maps import PROBABILITIES, PSEUDO_LABELS
 from nnunet_paseg.errors import PasegError
 
-FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs", "points", "records")
+FOLDERS = ("imagesTr", "labelsTr", PSEUDO_LABELS, PROBABILITIES, "imagesTs", "labelsTs", "points", "records")
 
 ABANDONED_HOURS = 6.0
 """A conversion that has finished no case for this long is no longer running."""

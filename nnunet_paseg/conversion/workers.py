@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def convert_cases(
         OutputError: The staging folder cannot be written, so no other case can be converted either.
     """
     work = partial(_convert, plan=plan, folder=folder)
-    for case, problem in in_processes(work, cases, num_processes, initializer=_one_thread):
+    for case, problem in in_processes(work, cases, num_processes):
         if isinstance(problem, Killed):
             names = ", ".join(sorted(other.identifier for other in problem.in_work))
             problem = (
@@ -45,7 +46,8 @@ def convert_cases(
 
 def _convert(case: Case, plan: DatasetPlan, folder: Path) -> Problem:
     try:
-        convert_case(case, plan, folder)
+        with _one_thread():
+            convert_case(case, plan, folder)
     except OutputError:
         raise
     except PasegError as error:
@@ -53,5 +55,12 @@ def _convert(case: Case, plan: DatasetPlan, folder: Path) -> Problem:
     return None
 
 
-def _one_thread() -> None:
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute in one thread: the result of the network depends on their number, in the last digits."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

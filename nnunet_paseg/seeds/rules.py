@@ -1,22 +1,32 @@
-"""Seed rules for one target in its box: the rule adapted to box and image, and the rule of the paper."""
+"""Seed rules for one target: by the probability of a network, adapted to box and image, and as published."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.points.instance import VoxelInstance
 from nnunet_paseg.seeds.geodesic import geodesic_distance, shortest_path
+from nnunet_paseg.seeds.learned.predict import target_probability
+from nnunet_paseg.seeds.learned.weights import Expander, load_expander
 from nnunet_paseg.seeds.likely_volume import likely_volume
 
-Rule = Literal["adaptive", "paper"]
-THRESHOLDS: dict[Rule, float] = {"adaptive": 0.5, "paper": 0.2}
+Rule = Literal["learned", "adaptive", "paper"]
+
+DEFAULTS: Mapping[Rule, Mapping[str, Any]] = {
+    "learned": {"foreground_probability": 0.9, "background_probability": 0.1, "expander": None},
+    "adaptive": {"threshold": 0.5, "background": 2.0, "weight": 0.5, "backend": "torch"},
+    "paper": {"threshold": 0.2, "weight": 0.5, "backend": "torch"},
+}
+"""Parameters of every rule, with their default values."""
 
 CONTRAST = 10.0
 """Factor of the normalised intensity in the geodesic distance: with a difference of 1 a step costs its length."""
@@ -32,57 +42,155 @@ FLATTEST = 0.02
 class SeedParameters:
     """Parameters of the seed expansion.
 
+    A parameter that is None gets the default of the rule. Parameters of a different rule stay None.
+
     Attributes:
-        rule: ``adaptive`` (distances that are independent of the scanner's scale, the spacing and the size of the
-            target, weighted by the shape of the box) or ``paper`` (PA-Seg, section III-A: raw intensities, mm).
-        threshold: Adaptive: the nearest voxels become foreground, up to this fraction of the target's estimated volume
-            (default: 0.5). Paper: all voxels nearer than this fraction of the largest distance (default: 0.2).
+        rule: ``learned`` (probabilities of a network that is trained on synthetic targets), ``adaptive`` (distances
+            that are independent of the scanner's scale, the spacing and the size of the target, weighted by the shape
+            of the box) or ``paper`` (PA-Seg, section III-A: raw intensities, mm).
+        foreground_probability: Learned: voxels with a higher probability become foreground.
+        background_probability: Learned: voxels with a lower probability become background; 0 for no background inside
+            the boxes.
+        expander: Learned: file of the network's weights. None for the weights of this package.
+        expander_sha256: SHA-256 of these weights. Others are refused, unless it is None.
+        threshold: Adaptive: the nearest voxels become foreground, up to this fraction of the target's estimated volume.
+            Paper: all voxels nearer than this fraction of the largest distance.
         background: Adaptive: background starts at this multiple of the estimated volume; infinity for no background
-            inside the boxes. Voxels around the estimated surface stay unlabelled. With background nearer to the
-            surface, networks learn targets that are too small.
-        weight: Weight of the intensity in the geodesic distance; 0 is Euclidean.
-        backend: ``"torch"`` (exact) or ``"geodistk"`` (raster scans as in the paper, if installed).
+            inside the boxes.
+        weight: Adaptive and paper: weight of the intensity in the geodesic distance; 0 is Euclidean.
+        backend: Adaptive and paper: ``"torch"`` (exact) or ``"geodistk"`` (raster scans as in the paper, if installed).
 
     Raises:
-        PasegError: A value is out of range.
+        PasegError: A value is out of range, or a parameter of a different rule is given.
     """
 
-    rule: Rule = "adaptive"
+    rule: Rule = "learned"
+    foreground_probability: float | None = None
+    background_probability: float | None = None
+    expander: Path | None = None
+    expander_sha256: str | None = None
     threshold: float | None = None
-    background: float = 2.0
-    weight: float = 0.5
-    backend: str = "torch"
+    background: float | None = None
+    weight: float | None = None
+    backend: str | None = None
 
     def __post_init__(self) -> None:
-        if self.rule not in get_args(Rule):
-            raise PasegError(f"The seed rule is one of {', '.join(get_args(Rule))}: got {self.rule!r}.")
-        if self.threshold is None:
-            object.__setattr__(self, "threshold", THRESHOLDS[self.rule])
-        assert self.threshold is not None
-        if not 0 < self.threshold <= 1:
-            raise PasegError(f"The seed threshold is a fraction, in (0, 1]: got {self.threshold}.")
-        if not self.background >= self.threshold:
+        if self.rule not in DEFAULTS:
+            raise PasegError(f"The seed rule is one of {', '.join(DEFAULTS)}: got {self.rule!r}.")
+        for name in {name for defaults in DEFAULTS.values() for name in defaults}:
+            if getattr(self, name) is not None and name not in DEFAULTS[self.rule]:
+                rules = [rule for rule, defaults in DEFAULTS.items() if name in defaults]
+                raise PasegError(
+                    f"--{name.replace('_', '-')} has no effect on the seed rule {self.rule}: leave it out, or pass "
+                    f"--seeds {' or '.join(rules)}."
+                )
+        for name, value in DEFAULTS[self.rule].items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        if self.rule == "learned":
+            _check_probabilities(self.foreground_probability, self.background_probability)
+        else:
+            _check_threshold(self.threshold, self.background)
+
+    def network(self) -> Expander:
+        """Return the network of the learned rule.
+
+        Raises:
+            PasegError: Its file cannot be read, or contains other weights than the given SHA-256.
+        """
+        expander = load_expander(self.expander)
+        if self.expander_sha256 not in (None, expander.sha256):
             raise PasegError(
-                f"Background must start beyond the foreground, at {self.threshold} times the estimated volume or more: "
-                f"got {self.background} (infinity for no background inside the boxes)."
+                f"{self.expander or 'The file of weights'} was replaced during the conversion (SHA-256 "
+                f"{expander.sha256[:12]}, not {str(self.expander_sha256)[:12]}): run the same command again."
             )
+        return expander
+
+    def with_sha256(self) -> SeedParameters:
+        """Return these parameters with the SHA-256 of the network's weights, if the rule has a network.
+
+        Raises:
+            PasegError: The file of the weights cannot be read.
+        """
+        return replace(self, expander_sha256=self.network().sha256) if self.rule == "learned" else self
+
+    def record(self) -> dict[str, Any]:
+        """Return the rule and its parameters for the record of a dataset: of a network the SHA-256, not its file."""
+        names = [name for name in DEFAULTS[self.rule] if name != "expander"]
+        weights = {"expander_sha256": self.expander_sha256} if self.rule == "learned" else {}
+        return {"rule": self.rule, **{name: getattr(self, name) for name in names}, **weights}
+
+
+def _check_probabilities(foreground: Any, background: Any) -> None:
+    if not 0 <= background <= foreground < 1:
+        raise PasegError(
+            "Seeds need probabilities with 0 <= --background-probability <= --foreground-probability < 1: got "
+            f"{background} and {foreground}."
+        )
+
+
+def _check_threshold(threshold: Any, background: Any) -> None:
+    if not 0 < threshold <= 1:
+        raise PasegError(f"The seed threshold is a fraction, in (0, 1]: got {threshold}.")
+    if background is not None and not background >= threshold:
+        raise PasegError(
+            f"Background must start beyond the foreground, at {threshold} times the estimated volume or more: "
+            f"got {background} (infinity for no background inside the boxes)."
+        )
 
 
 class BoxSeeds(NamedTuple):
     """The seeds of one target in its box, each (z, y, x), and its volume.
 
     Attributes:
-        relative: Number of nearer voxels as a fraction of the estimated volume (adaptive), or distance as a fraction of
-            the largest distance (paper). The threshold applies to it, and overlapping targets are compared by it.
+        relative: Order of the voxels. A voxel in several boxes goes to the target for which it is lowest: 1 - p with a
+            network, number of nearer voxels as a fraction of the estimated volume (adaptive), or distance as a fraction
+            of the largest distance (paper).
         foreground: Mask of the foreground seeds.
         background: Mask of the background seeds.
         volume: Estimated volume of the target in voxels; NaN with the rule of the paper.
+        probability: Probability p of the network; None without one.
     """
 
     relative: npt.NDArray[np.float32]
     foreground: npt.NDArray[np.bool_]
     background: npt.NDArray[np.bool_]
     volume: float
+    probability: npt.NDArray[np.float32] | None = None
+
+
+def target_seeds(
+    image: npt.NDArray[Any], instance: VoxelInstance, *, spacing_mm: Sequence[float], parameters: SeedParameters
+) -> BoxSeeds:
+    """Expand the points of one target in its box.
+
+    Args:
+        image: Intensities (c, z, y, x), of the whole image or of the voxels that the rule needs (see
+            :func:`nnunet_paseg.seeds.expand.needed_window`).
+        instance: Points on the voxels of the image.
+        spacing_mm: Spacing (z, y, x).
+        parameters: Parameters of the expansion.
+
+    Returns:
+        The seeds. Clicked voxels are no exception yet: they are labelled for all targets together.
+
+    Raises:
+        PasegError: The file of the network's weights cannot be read.
+    """
+    if parameters.rule == "learned":
+        given: Any = parameters  # None are the parameters of other rules only
+        p = target_probability(image, instance, parameters.network())
+        foreground, background = p > given.foreground_probability, p < given.background_probability
+        return BoxSeeds(1 - p, foreground, background, float(p.sum(dtype=np.float64)), p)
+    z, y, x = instance.box
+    start = np.array([side.start for side in instance.box])
+    return box_seeds(
+        image[:, z, y, x],
+        instance.foreground - start,
+        instance.extremes - start,
+        spacing_mm=spacing_mm,
+        parameters=parameters,
+    )
 
 
 def box_seeds(
@@ -93,7 +201,7 @@ def box_seeds(
     spacing_mm: Sequence[float],
     parameters: SeedParameters,
 ) -> BoxSeeds:
-    """Expand the foreground points of one target in its box.
+    """Expand the foreground points of one target in its box by a rule of distances.
 
     Args:
         image: Intensities (c, z, y, x) in the box.
@@ -107,8 +215,8 @@ def box_seeds(
     """
     marked = np.zeros(image.shape[1:], dtype=bool)
     marked[tuple(points.T)] = True
-    weight, backend, threshold = parameters.weight, parameters.backend, parameters.threshold
-    assert threshold is not None  # set by the parameters themselves
+    given: Any = parameters  # None are the parameters of other rules only
+    weight, backend, threshold = given.weight, given.backend, given.threshold
     if parameters.rule == "paper":
         distance = geodesic_distance(image, marked, spacing_mm=spacing_mm, weight=weight, backend=backend)
         relative = (distance / max(float(distance.max()), 1e-12)).astype(np.float32)
@@ -127,7 +235,7 @@ def box_seeds(
     nearer = np.searchsorted(np.sort(distance, axis=None), distance)
     volume = likely_volume(image, distance, extremes)
     relative = (nearer / volume).astype(np.float32)
-    return BoxSeeds(relative, (relative < threshold) | marked, (relative > parameters.background) & ~marked, volume)
+    return BoxSeeds(relative, (relative < threshold) | marked, (relative > given.background) & ~marked, volume)
 
 
 def normalised(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -10,6 +10,7 @@ from nnunet_paseg.seeds.rules import SeedParameters
 
 BOX = (slice(2, 9), slice(2, 9), slice(2, 9))
 PAPER = SeedParameters(rule="paper")
+ADAPTIVE = SeedParameters(rule="adaptive")
 
 
 def expand_points(*arguments, **options):
@@ -103,19 +104,19 @@ def test_background_points_inside_a_box_stay_background():
 
 
 def test_no_target_at_all_is_background():
-    assert not expand_points(np.zeros((1, 4, 4, 4)), [], spacing_mm=(1, 1, 1), num_classes=1).any()
+    assert not expand_points(np.zeros((1, 4, 4, 4)), [], spacing_mm=(1, 1, 1), num_classes=1, parameters=PAPER).any()
 
 
 def test_an_image_with_nan_inside_a_box_is_refused():
     image = np.zeros((1, 12, 12, 12))
     image[0, 5, 5, 6] = np.nan
-    with pytest.raises(PasegError, match="NaN or infinite values inside a box"):
-        expand_points(image, [target()], spacing_mm=(1, 1, 1), num_classes=1)
+    with pytest.raises(PasegError, match="NaN or infinite values near a target: repair"):
+        expand_points(image, [target()], spacing_mm=(1, 1, 1), num_classes=1, parameters=PAPER)
 
 
 def test_far_from_the_foreground_point_is_background_unless_another_box_leaves_it_open():
     image = np.random.default_rng(0).normal(0, 1, (1, 12, 12, 12))
-    alone = expand_points(image, [target()], spacing_mm=(1, 1, 1), num_classes=1)
+    alone = expand_points(image, [target()], spacing_mm=(1, 1, 1), num_classes=1, parameters=ADAPTIVE)
     inside = alone[BOX]
     assert inside.size == 343
     assert (inside == 1).any()
@@ -125,11 +126,11 @@ def test_far_from_the_foreground_point_is_background_unless_another_box_leaves_i
     assert (far == corner).all(axis=1).any()
     # A second target around that corner: its own seeds and open voxels win over the first one's background.
     small = target(1, ((3, 3, 3),), (slice(1, 6),) * 3)
-    both = expand_points(image, [target(), small], spacing_mm=(1, 1, 1), num_classes=1)
+    both = expand_points(image, [target(), small], spacing_mm=(1, 1, 1), num_classes=1, parameters=ADAPTIVE)
     assert both[3, 3, 3] == 1
     for order in ([target(), small], [small, target()]):
-        assert (expand_points(image, order, spacing_mm=(1, 1, 1), num_classes=1) == both).all()
-    alone_small = expand_points(image, [small], spacing_mm=(1, 1, 1), num_classes=1)
+        assert (expand_points(image, order, spacing_mm=(1, 1, 1), num_classes=1, parameters=ADAPTIVE) == both).all()
+    alone_small = expand_points(image, [small], spacing_mm=(1, 1, 1), num_classes=1, parameters=ADAPTIVE)
     assert ((both == 0) == ((alone == 0) & (alone_small == 0))).all()
 
 
@@ -145,13 +146,16 @@ def test_competing_targets_keep_the_volumes_that_they_have_on_their_own(seed, co
     box = tuple(slice(side, side + 7) for side in corner)
     first = target()
     second = target(1 if same_class else 2, (tuple(side + 3 for side in corner),), box)
-    options = {"spacing_mm": (1, 1, 1), "num_classes": 2, "parameters": SeedParameters(threshold=threshold)}
+    options = {
+        "spacing_mm": (1, 1, 1),
+        "num_classes": 2,
+        "parameters": SeedParameters(rule="adaptive", threshold=threshold),
+    }
     alone = [expand(image, [one], **options).volumes[one.label] for one in (first, second)]
     together = expand(image, [first, second], **options).volumes
     assert min(alone) >= 1
     assert together == pytest.approx({1: sum(alone)} if same_class else {1: alone[0], 2: alone[1]})
 
 
-def test_the_paper_rule_and_a_case_without_targets_have_no_volumes():
+def test_the_paper_rule_has_no_volumes():
     assert expand(np.zeros((1, 12, 12, 12)), [target()], spacing_mm=(1, 1, 1), num_classes=1, parameters=PAPER)[1] == {}
-    assert expand(np.zeros((1, 4, 4, 4)), [], spacing_mm=(1, 1, 1), num_classes=1).volumes == {}

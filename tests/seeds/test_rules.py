@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.seeds.rules import SeedParameters, box_seeds, normalised, radius_in_box
+from nnunet_paseg.seeds.learned.weights import shipped_sha256
+from nnunet_paseg.seeds.rules import DEFAULTS, SeedParameters, box_seeds, normalised, radius_in_box
 
 SPACING = (1.0, 1.0, 1.0)
 NOWHERE = np.zeros((0, 3), dtype=np.int64)
@@ -54,7 +57,9 @@ def test_an_oblique_target_takes_the_seeds_of_its_diagonal():
     shape, ends = (21, 21, 21), ends_at(10, 9, 21)
     image = np.random.default_rng(0).normal(0, 0.01, (1, *shape))
     _, y, x = np.meshgrid(*[np.arange(n) - 10 for n in shape], indexing="ij")
-    seeds = box_seeds(image, np.array([[10, 10, 10]]), ends, spacing_mm=SPACING, parameters=SeedParameters())
+    seeds = box_seeds(
+        image, np.array([[10, 10, 10]]), ends, spacing_mm=SPACING, parameters=SeedParameters(rule="adaptive")
+    )
     along, across = np.abs(y + x)[seeds.foreground].mean(), np.abs(y - x)[seeds.foreground].mean()
     # With the ellipsoid that knows nothing of the diagonal it is 2.4 times.
     assert along > 3.5 * across
@@ -79,7 +84,7 @@ def test_normalised_by_hand():
     spacing=st.sampled_from([(1.0, 1.0, 1.0), (8.0, 0.5, 0.5)]),
 )
 def test_adaptive_seeds_do_not_depend_on_scale_or_spacing(image, scale, spacing):
-    point, parameters = np.array([[2, 3, 3]]), SeedParameters()
+    point, parameters = np.array([[2, 3, 3]]), SeedParameters(rule="adaptive")
     first = box_seeds(image, point, NOWHERE, spacing_mm=SPACING, parameters=parameters)
     other = box_seeds(image * scale, point, NOWHERE, spacing_mm=spacing, parameters=parameters)
     assert (first.foreground == other.foreground).all()
@@ -92,7 +97,9 @@ def test_adaptive_seeds_do_not_depend_on_scale_or_spacing(image, scale, spacing)
 def test_an_object_that_stands_out_takes_the_seeds():
     image = np.zeros((1, 9, 9, 9))
     image[0, 3:6, 3:6, 1:8] = 50.0
-    seeds = box_seeds(image, np.array([[4, 4, 4]]), NOWHERE, spacing_mm=SPACING, parameters=SeedParameters())
+    seeds = box_seeds(
+        image, np.array([[4, 4, 4]]), NOWHERE, spacing_mm=SPACING, parameters=SeedParameters(rule="adaptive")
+    )
     assert (image[0][seeds.foreground] == 50).all()
     assert (image[0][seeds.background] == 0).all()
 
@@ -104,7 +111,7 @@ def test_the_open_voxels_lie_about_the_likely_volume(threshold, background):
         np.array([[9, 10, 10]]),
         np.array([[0, 9, 9], [19, 9, 9], [9, 0, 9], [9, 19, 9], [9, 9, 0], [9, 9, 19]]),
     )
-    parameters = SeedParameters(threshold=threshold, background=background)
+    parameters = SeedParameters(rule="adaptive", threshold=threshold, background=background)
     seeds = box_seeds(image, point, ends, spacing_mm=SPACING, parameters=parameters)
     # 7,999 voxels are nearer than the farthest one.
     volume = 7999 / seeds.relative.max()
@@ -121,8 +128,12 @@ def test_the_way_to_a_clicked_end_is_foreground_but_for_its_last_part():
         tube[0, 1:4, step, step] = tube[0, 1:4, step, step - 1] = 1.0
     image = tube + np.random.default_rng(0).normal(0, 0.01, tube.shape)
     middle, ends = np.array([[2, 10, 10]]), np.array([[2, 1, 1], [2, 19, 19]])
-    without = box_seeds(image, middle, NOWHERE, spacing_mm=SPACING, parameters=SeedParameters(threshold=1e-6))
-    seeds = box_seeds(image, middle, ends, spacing_mm=SPACING, parameters=SeedParameters(threshold=1e-6))
+    without = box_seeds(
+        image, middle, NOWHERE, spacing_mm=SPACING, parameters=SeedParameters(rule="adaptive", threshold=1e-6)
+    )
+    seeds = box_seeds(
+        image, middle, ends, spacing_mm=SPACING, parameters=SeedParameters(rule="adaptive", threshold=1e-6)
+    )
     assert np.argwhere(without.foreground).tolist() == [[2, 10, 10]]
     found = np.argwhere(seeds.foreground)
     assert tube[0][seeds.foreground].all()
@@ -164,7 +175,8 @@ def test_the_paper_rule_makes_no_background():
 
 
 def test_every_rule_has_a_threshold_of_its_own():
-    assert SeedParameters().threshold == 0.5
+    assert SeedParameters(rule="adaptive").threshold == 0.5
+    assert SeedParameters().threshold is None
     assert SeedParameters(rule="paper").threshold == 0.2
     assert SeedParameters(rule="paper", threshold=0.3).threshold == 0.3
 
@@ -172,15 +184,62 @@ def test_every_rule_has_a_threshold_of_its_own():
 @pytest.mark.parametrize("threshold", [0.0, -1.0, 1.5])
 def test_a_threshold_that_is_no_fraction_is_refused(threshold):
     with pytest.raises(PasegError, match=rf"in \(0, 1\]: got {threshold}"):
-        SeedParameters(threshold=threshold)
+        SeedParameters(rule="adaptive", threshold=threshold)
 
 
 @pytest.mark.parametrize("background", [0.1, -1.0, float("nan")])
 def test_background_nearer_than_foreground_is_refused(background):
     with pytest.raises(PasegError, match=rf"at 0.5 times the estimated volume or more: got {background}"):
-        SeedParameters(background=background)
+        SeedParameters(rule="adaptive", background=background)
 
 
 def test_an_unknown_rule_is_refused():
-    with pytest.raises(PasegError, match="one of adaptive, paper: got 'other'"):
+    with pytest.raises(PasegError, match="one of learned, adaptive, paper: got 'other'"):
         SeedParameters(rule="other")
+
+
+def test_the_learned_rule_is_the_default():
+    assert SeedParameters() == SeedParameters(
+        rule="learned",
+        foreground_probability=DEFAULTS["learned"]["foreground_probability"],
+        background_probability=DEFAULTS["learned"]["background_probability"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "value", "rules"),
+    [
+        ("learned", "threshold", 0.2, "adaptive or paper"),
+        ("learned", "weight", 0.5, "adaptive or paper"),
+        ("learned", "backend", "torch", "adaptive or paper"),
+        ("paper", "foreground_probability", 0.9, "learned"),
+        ("paper", "background_probability", 0.1, "learned"),
+        ("paper", "expander", Path("own.pt"), "learned"),
+    ],
+)
+def test_parameters_of_another_rule_are_refused(rule, name, value, rules):
+    option = name.replace("_", "-")
+    with pytest.raises(PasegError, match=rf"--{option} has no effect on the seed rule {rule}: .* --seeds {rules}\.$"):
+        SeedParameters(rule=rule, **{name: value})
+
+
+@pytest.mark.parametrize(("background", "foreground"), [(0.5, 0.4), (-0.1, 0.5), (0.1, 1.0), (float("nan"), 0.9)])
+def test_probabilities_in_the_wrong_order_are_refused(background, foreground):
+    with pytest.raises(PasegError, match=rf"got {background} and {foreground}"):
+        SeedParameters(foreground_probability=foreground, background_probability=background)
+
+
+def test_the_record_names_weights_by_their_content():
+    parameters = SeedParameters()
+    assert parameters.record()["expander_sha256"] is None
+    record = parameters.with_sha256().record()
+    assert set(record) == {"rule", "foreground_probability", "background_probability", "expander_sha256"}
+    assert record["expander_sha256"] == shipped_sha256()
+    paper = SeedParameters(rule="paper")
+    assert paper.with_sha256() == paper
+    assert paper.record() == {"rule": "paper", "threshold": 0.2, "weight": 0.5, "backend": "torch"}
+
+
+def test_other_weights_than_those_of_the_record_are_refused():
+    with pytest.raises(PasegError, match=r"was replaced during the conversion \(SHA-256 .*, not 0123\): run the same"):
+        SeedParameters(expander_sha256="0123").network()

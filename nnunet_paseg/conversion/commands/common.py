@@ -11,47 +11,79 @@ from typing import NamedTuple
 
 from nnunet_paseg.conversion.convert import convert, convert_part
 from nnunet_paseg.conversion.plan import Case, DatasetPlan, raise_problems
+from nnunet_paseg.conversion.probability_maps import PROBABILITIES, PSEUDO_LABELS
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import IMAGES, CaseFiles, find_images, label_maps
 from nnunet_paseg.io.console import replace_unprintable
 from nnunet_paseg.io.nnunet_folders import nnunet_folder
-from nnunet_paseg.seeds.rules import SeedParameters
+from nnunet_paseg.seeds.rules import DEFAULTS, SeedParameters
 
 
 def add_seed_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the seed expansion."""
-    defaults = SeedParameters()
+    learned, adaptive, paper = DEFAULTS["learned"], DEFAULTS["adaptive"], DEFAULTS["paper"]
     group = parser.add_argument_group("seeds")
     group.add_argument(
         "--seeds",
-        choices=("adaptive", "paper"),
-        default=defaults.rule,
-        help="expansion adapted to box and image, or as published (default: %(default)s)",
+        choices=tuple(DEFAULTS),
+        default=SeedParameters().rule,
+        help="expansion by a network trained on synthetic targets, adapted to box and image, or as published "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--foreground-probability",
+        type=float,
+        metavar="P",
+        help="learned: voxels with a higher probability become foreground "
+        f"(default: {learned['foreground_probability']})",
+    )
+    group.add_argument(
+        "--background-probability",
+        type=float,
+        metavar="P",
+        help="learned: voxels with a lower probability become background, 0 for none in the boxes "
+        f"(default: {learned['background_probability']})",
+    )
+    group.add_argument(
+        "--expander",
+        type=Path,
+        metavar="FILE",
+        help="learned: weights of a network of your own (default: those of this package)",
+    )
+    group.add_argument(
+        "--pseudo-labels",
+        action="store_true",
+        help=f"learned: also write the network's masks (p > 0.5) to {PSEUDO_LABELS}, from which stage 2 then starts",
+    )
+    group.add_argument(
+        "--keep-probabilities",
+        action="store_true",
+        help=f"learned: also write the probabilities to {PROBABILITIES}, 0 to 255 in {{case}}_{{label}}.nii.gz",
     )
     group.add_argument(
         "--threshold",
         type=float,
         help="adaptive: the nearest voxels become foreground, up to this fraction of the target's estimated volume "
-        "(default: 0.5); paper: all voxels nearer than this fraction of the largest distance (default: 0.2)",
+        f"(default: {adaptive['threshold']}); paper: all voxels nearer than this fraction of the largest distance "
+        f"(default: {paper['threshold']})",
     )
     group.add_argument(
         "--background",
         type=float,
-        default=defaults.background,
         help="adaptive: background starts at this multiple of the estimated volume; inf for none "
-        "(default: %(default)s)",
+        f"(default: {adaptive['background']})",
     )
     group.add_argument(
         "--weight",
         type=float,
-        default=defaults.weight,
-        help="weight of the intensity in the geodesic distance, 0 is Euclidean (default: %(default)s)",
+        help="adaptive, paper: weight of the intensity in the geodesic distance, 0 is Euclidean "
+        f"(default: {paper['weight']})",
     )
     group.add_argument(
         "--backend",
         choices=("torch", "geodistk"),
-        default=defaults.backend,
-        help="exact distances, or the raster scans of GeodisTK if it is installed (default: %(default)s)",
+        help="adaptive, paper: exact distances, or the raster scans of GeodisTK if it is installed "
+        f"(default: {paper['backend']})",
     )
 
 
@@ -87,6 +119,9 @@ def seed_parameters(arguments: argparse.Namespace) -> SeedParameters:
     """Return the seed parameters of the command line."""
     return SeedParameters(
         rule=arguments.seeds,
+        foreground_probability=arguments.foreground_probability,
+        background_probability=arguments.background_probability,
+        expander=arguments.expander,
         threshold=arguments.threshold,
         background=arguments.background,
         weight=arguments.weight,
@@ -211,7 +246,8 @@ def write_dataset(cases: Sequence[Case], plan: DatasetPlan, arguments: argparse.
     Raises:
         PasegError: As in :func:`nnunet_paseg.conversion.convert.convert`, or only one of two part options is given.
     """
-    plan, raw = replace(plan, images=arguments.image_mode), raw_folder(arguments)
+    outputs = {"pseudo_labels": arguments.pseudo_labels, "keep_probabilities": arguments.keep_probabilities}
+    plan, raw = replace(plan, images=arguments.image_mode, **outputs), raw_folder(arguments)
     if arguments.num_parts is None and arguments.part_id is None:
         print(convert(cases, plan, raw, num_processes=arguments.num_processes, overwrite=arguments.overwrite))
         return
