@@ -308,8 +308,28 @@ BAD = {
     ),
     "a threshold out of range": (
         no_spoil,
-        lambda folder: convert(folder, "--threshold", "2"),
+        lambda folder: convert(folder, "--seeds", "paper", "--threshold", "2"),
         r"The seed threshold is a fraction, in \(0, 1\]: got 2\.0",
+    ),
+    "an option of another seed rule": (
+        no_spoil,
+        lambda folder: convert(folder, "--threshold", "0.2"),
+        r"--threshold has no effect on the seed rule learned: leave it out, or pass --seeds .*paper",
+    ),
+    "probabilities in the wrong order": (
+        no_spoil,
+        lambda folder: convert(folder, "--foreground-probability", "0.05"),
+        r"--background-probability <= --foreground-probability < 1: got 0\.1 and 0\.05",
+    ),
+    "masks of a rule without network": (
+        no_spoil,
+        lambda folder: convert(folder, "--seeds", "paper", "--pseudo-labels"),
+        r"--pseudo-labels needs the network, which the seed rule paper does not use: pass --seeds learned",
+    ),
+    "weights that are none": (
+        no_spoil,
+        lambda folder: convert(folder, "--expander", str(next((folder / "images").iterdir()))),
+        r"holds no weights of an expansion network: pass the file",
     ),
     # Converters.
     "a dense mask with a value too many": (

@@ -24,9 +24,11 @@ from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import place_on_grid
 from nnunet_paseg.points.simulate import simulate_points
 from nnunet_paseg.seeds.expand import expand_points
+from nnunet_paseg.seeds.rules import SeedParameters
 from tests.conftest import write_image
 
-PLAN = DatasetPlan("Dataset001_X", ("A", "B"), ("one", "two"))
+PLAN = DatasetPlan("Dataset001_X", ("A", "B"), ("one", "two"), seeds=SeedParameters(rule="paper"))
+LEARNED = replace(PLAN, seeds=SeedParameters())
 SHAPE = (24, 30, 36)
 
 
@@ -51,14 +53,15 @@ def made(case, plan, folder):
     return folder
 
 
-def test_windows_around_the_targets_change_nothing(case, tmp_path):
+@pytest.mark.parametrize("plan", [PLAN, LEARNED], ids=["paper", "learned"])
+def test_windows_around_the_targets_change_nothing(case, tmp_path, plan):
     """The same points and labels as from the whole volume, although only the targets' part of it is used."""
-    folder = made(case, PLAN, tmp_path / "out")
+    folder = made(case, plan, tmp_path / "out")
     image, mask = np.stack([read_array(path) for path in case.images]), read_array(case.mask)
     grid = Grid.from_file(case.images[0])
     points = read_points(folder / "points" / "case.csv", grid, PLAN.class_names)
     placed = [place_on_grid(instance, grid, PLAN.labels) for instance in points]
-    labels = expand_points(image, placed, spacing_mm=grid.spacing_mm, num_classes=2, parameters=PLAN.seeds).labels
+    labels = expand_points(image, placed, spacing_mm=grid.spacing_mm, num_classes=2, parameters=plan.seeds).labels
     np.testing.assert_array_equal(read_array(folder / "labelsTr" / "case.nii.gz"), labels)
     # Clicks are where simulate_points may put them in the whole volume: same random numbers, same borders.
     seed = int.from_bytes(hashlib.sha256(b"case").digest()[:8], "big")
@@ -176,7 +179,7 @@ def test_estimated_volumes_have_digits_from_a_micrometre_to_a_centimetre(tmp_pat
             scaled = [[*row[:3], *(repr(float(number) * size) for number in row[3:])] for row in list(rows)[1:]]
             lines = [",".join(HEADER), *(",".join(row) for row in scaled)]
             case.points.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        made(case, PLAN, folder / "out")
+        made(case, LEARNED, folder / "out")
         record = json.loads((folder / "out" / "records" / f"{name}.json").read_text(encoding="utf-8"))
         volumes[name] = record["likely_volume_mm3"]
     assert set(volumes["mm"]) == set(volumes["other"]) == {"one"}, "a class without targets has no volume, not 0"

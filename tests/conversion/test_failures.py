@@ -20,10 +20,11 @@ from nnunet_paseg.conversion.convert import convert
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.conversion.sources import ImageFile
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.seeds.rules import SeedParameters
 from tests.conftest import write_image
 from tests.conversion.test_convert import contents
 
-PLAN = DatasetPlan("Dataset001_Many", ("MRI",), ("a",), mask_labels={1: 1})
+PLAN = DatasetPlan("Dataset001_Many", ("MRI",), ("a",), mask_labels={1: 1}, seeds=SeedParameters(rule="paper"))
 NAMES = tuple(f"case_{number}" for number in range(5))
 SPOIL = {
     "truncated": lambda path: path.write_bytes(path.read_bytes()[:-200]),

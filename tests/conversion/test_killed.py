@@ -11,11 +11,19 @@ import pytest
 
 from nnunet_paseg.conversion.convert import convert
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
+from nnunet_paseg.seeds.rules import SeedParameters
 from tests.conftest import write_image
 from tests.conversion.test_convert import contents
 
 NUM_CASES, NUM_KILLS = 200, 10
-PLAN = DatasetPlan("Dataset001_Many", ("MRI",), ("a", "b"), mask_labels={1: 1, 2: 2}, validation=("case_007",))
+PLAN = DatasetPlan(
+    "Dataset001_Many",
+    ("MRI",),
+    ("a", "b"),
+    mask_labels={1: 1, 2: 2},
+    seeds=SeedParameters(rule="paper"),
+    validation=("case_007",),
+)
 
 
 def write_cases(folder):
