@@ -2,7 +2,7 @@
 
 Seeds lie in the middle of the targets, background seeds at some distance. The network places the surface somewhere
 between them, seldom where the targets end on average. The seed expansion has estimated how large the targets are
-(:mod:`nnunet_paseg.seeds.likely_volume`): roughly for a single target, better on average over many.
+(the sum of the probabilities of its network): roughly for a single target, better on average over many.
 """
 
 from __future__ import annotations

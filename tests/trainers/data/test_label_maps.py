@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.run.run_training import maybe_load_checkpoint
 
+from nnunet_paseg.conversion.convert import convert
+from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.io.images import read_array
 from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PASegStage2Trainer, calibration
 from nnunet_paseg.trainers.data.label_maps import _is_same_grid, find_folders, on_preprocessed_grid, prepare
 from nnunet_paseg.trainers.step import Step
@@ -115,6 +118,36 @@ def test_label_maps_lie_beside_the_labels(make_trainer, masks, raw):
     assert IGNORE in everything[0]
     assert (everything[1] == truth).all()
     assert (everything[2] == np.where(truth == 2, IGNORE, truth)).all()
+
+
+def test_masks_of_the_conversion_are_label_maps(make_trainer, workspace, raw, monkeypatch):
+    """What `--pseudo-labels` writes, read as stage 2 reads it. This stand-in for the network finds the bright half."""
+
+    def probability(image, instance, expander):
+        inside = image[0][instance.box]
+        return np.where(inside > np.median(inside), 0.95, 0.02).astype(np.float32)
+
+    monkeypatch.setattr("nnunet_paseg.seeds.rules.target_probability", probability)
+    dense = workspace.folder / "dense"
+    cases = [
+        Case(name, (dense / "imagesTr" / f"{name}_0000.nii.gz",), mask=mask, annotation="simulated")
+        for mask in sorted((dense / "labelsTr").glob("*.nii.gz"))
+        if (name := mask.name.removesuffix(".nii.gz"))
+    ]
+    plan = DatasetPlan(DATASET, ("MRI",), ("lesion_1", "lesion_2"), pseudo_labels=True, keep_probabilities=True)
+    folder = convert(cases, plan, raw.parent, num_processes=1, overwrite=True)
+    assert find_folders(DATASET) == ("pseudoLabelsTr", "pseudoLabelsTr")
+    training = datasets(make_trainer(PASegStage2Trainer, fold=0))
+    found = set()
+    for identifier in training.identifiers:
+        _, labels, _, properties = training.load_case(identifier)
+        masks = read_array(folder / "pseudoLabelsTr" / f"{identifier}.nii.gz")
+        masks = masks[tuple(slice(*limits) for limits in properties["bbox_used_for_cropping"])]
+        assert (labels[:, :, :, :][1] == masks).all()
+        found |= set(np.unique(masks))
+        p = read_array(folder / "probabilitiesTr" / f"{identifier}_0001.nii.gz")
+        assert (p[read_array(folder / "pseudoLabelsTr" / f"{identifier}.nii.gz") == 1] == 242).all()
+    assert found == {0, 1, 2}, "no voxel is unlabelled"
 
 
 def test_label_maps_are_made_again_only_when_they_changed(make_trainer, masks, monkeypatch):
