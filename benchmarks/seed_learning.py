@@ -37,9 +37,7 @@ DATASET = "Dataset004_Hippocampus"
 RULES = {
     "paper, threshold 0.2": SeedParameters(rule="paper"),
     "paper, threshold 0.3": SeedParameters(rule="paper", threshold=0.3),
-    "adaptive, background 1.5": SeedParameters(rule="adaptive", background=1.5),
-    "adaptive (default: 0.5, 2.0)": SeedParameters(rule="adaptive"),
-    "adaptive, threshold 0.7, background 1.3": SeedParameters(rule="adaptive", threshold=0.7, background=1.3),
+    "learned (default)": SeedParameters(),
 }
 
 SCALES = (1, 2, 3, 5)

@@ -14,12 +14,10 @@ import argparse
 import csv
 import json
 import math
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,14 +29,9 @@ from nnunet_paseg.io.images import read_array
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import VoxelInstance, place_on_grid
 from nnunet_paseg.points.simulate import simulate_points
-from nnunet_paseg.seeds.geodesic import geodesic_distance
-from nnunet_paseg.seeds.likely_volume import contrast_volume
-from nnunet_paseg.seeds.rules import CONTRAST, BoxSeeds, SeedParameters, box_seeds, normalised
+from nnunet_paseg.seeds.rules import SeedParameters, target_seeds
 
 RESULTS = Path(__file__).resolve().parent / "results"
-Voxels = npt.NDArray[np.integer]
-ADAPTIVE: Any = SeedParameters(rule="adaptive")
-Expand = Callable[[npt.NDArray[np.floating], Voxels, Voxels, tuple[float, float, float]], BoxSeeds]
 
 
 @dataclass(frozen=True)
@@ -66,40 +59,10 @@ class Row:
     background_outside: int
 
 
-def by_parameters(parameters: SeedParameters) -> Expand:
-    """Return the expansion of this package."""
-    return lambda image, points, ends, spacing: box_seeds(
-        image, points, ends, spacing_mm=spacing, parameters=parameters
-    )
-
-
-def without_extremes(image: npt.NDArray[np.floating], points: Voxels, _: Voxels, spacing: object) -> BoxSeeds:
-    """Expand by the adaptive rule for a drawn box, without extreme points."""
-    return box_seeds(image, points, points[:0], spacing_mm=(1.0, 1.0, 1.0), parameters=ADAPTIVE)
-
-
-def without_shape(image: npt.NDArray[np.floating], points: Voxels, _: Voxels, spacing: object) -> BoxSeeds:
-    """Expand without extreme points and box shape: normalised intensities and box edges of length 1 only."""
-    inside = normalised(image)
-    marked = np.zeros(image.shape[1:], dtype=bool)
-    marked[tuple(points.T)] = True
-    shape: tuple[int, ...] = marked.shape
-    distance = geodesic_distance(CONTRAST * inside, marked, spacing_mm=[1 / size for size in shape])
-    order, volume = np.searchsorted(np.sort(distance, axis=None), distance), contrast_volume(inside, distance)
-    relative = (order / volume).astype(np.float32)
-    return BoxSeeds(relative, relative < ADAPTIVE.threshold, relative > ADAPTIVE.background, volume)
-
-
-RULES: dict[str, Expand] = {
-    "paper, threshold 0.2": by_parameters(SeedParameters(rule="paper")),
-    "paper, threshold 0.3": by_parameters(SeedParameters(rule="paper", threshold=0.3)),
-    "adaptive, no ends, no shape": without_shape,
-    "adaptive, no ends": without_extremes,
-    "adaptive, threshold 0.3": by_parameters(SeedParameters(rule="adaptive", threshold=0.3)),
-    "adaptive (default: 0.5, 2.0)": by_parameters(ADAPTIVE),
-    "adaptive, threshold 0.7": by_parameters(SeedParameters(rule="adaptive", threshold=0.7)),
-    "adaptive, background 1.5": by_parameters(SeedParameters(rule="adaptive", background=1.5)),
-    "adaptive, background 2.5": by_parameters(SeedParameters(rule="adaptive", background=2.5)),
+RULES = {
+    "paper, threshold 0.2": SeedParameters(rule="paper"),
+    "paper, threshold 0.3": SeedParameters(rule="paper", threshold=0.3),
+    "learned (default)": SeedParameters(),
 }
 
 
@@ -112,7 +75,8 @@ def measure(dataset: str, merge: bool, image_file: Path, mask_file: Path) -> lis
     for instance in simulate_points(mask, grid, names, np.random.default_rng(0)):
         placed = place_on_grid(instance, grid, names)
         rows += [
-            compare(dataset, image_file, name, expand, image, mask, grid, placed) for name, expand in RULES.items()
+            compare(dataset, image_file, name, parameters, image, mask, grid, placed)
+            for name, parameters in RULES.items()
         ]
     return rows
 
@@ -121,15 +85,14 @@ def compare(
     dataset: str,
     image_file: Path,
     name: str,
-    expand: Expand,
+    parameters: SeedParameters,
     image: npt.NDArray[np.float32],
     mask: npt.NDArray[np.integer],
     grid: Grid,
     instance: VoxelInstance,
 ) -> Row:
     """Measure one rule on one target."""
-    start = np.array([side.start for side in instance.box])
-    seeds = expand(image[instance.box][None], instance.foreground - start, instance.extremes - start, grid.spacing_mm)
+    seeds = target_seeds(image[None], instance, spacing_mm=grid.spacing_mm, parameters=parameters)
     truth = mask[instance.box] == instance.label
     inside, outside = truth & ~ndimage.binary_erosion(truth), ndimage.binary_dilation(truth) & ~truth
     background = seeds.background.sum()
@@ -139,7 +102,7 @@ def compare(
         label=instance.label,
         rule=name,
         fill=round(float(truth.mean()), 4),
-        precision=round(float((seeds.foreground & truth).sum() / seeds.foreground.sum()), 4),
+        precision=round(float((seeds.foreground & truth).sum() / max(1, seeds.foreground.sum())), 4),
         recall=round(float((seeds.foreground & truth).sum() / truth.sum()), 4),
         background_share=round(float(background / truth.size), 4),
         background_precision=round(float((seeds.background & ~truth).sum() / background), 4) if background else 1.0,

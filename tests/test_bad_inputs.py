@@ -314,7 +314,7 @@ BAD = {
     "an option of another seed rule": (
         no_spoil,
         lambda folder: convert(folder, "--threshold", "0.2"),
-        r"--threshold has no effect on the seed rule learned: leave it out, or pass --seeds .*paper",
+        r"--threshold has no effect on the seed rule learned: leave it out, or pass --seeds paper\.",
     ),
     "probabilities in the wrong order": (
         no_spoil,

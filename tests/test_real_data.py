@@ -38,7 +38,7 @@ def test_what_the_points_say_is_true(dataset, case, labels, precision):
     instances = simulate_points(mask, grid, names, np.random.default_rng(0))
     assert {instance.class_name for instance in instances} == set(names)
     placed = [place_on_grid(instance, grid, names) for instance in instances]
-    for rule, lost in (("paper", 0.0), ("adaptive", 0.15)):
+    for rule, lost in (("paper", 0.0), ("learned", 0.15)):
         seeds = expand_points(
             image[None],
             placed,

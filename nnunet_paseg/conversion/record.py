@@ -74,7 +74,7 @@ def statistics(
         "voxels": {name: int(count) for name, count in zip(names, counts, strict=True)},
     }
     volumes = expansion.volumes
-    if plan.seeds.rule != "paper":
+    if plan.seeds.rule == "learned":
         # Of the classes with targets only. Digits instead of decimals: micro-CT has targets of 1e-6 mm³.
         result["likely_volume_mm3"] = {
             name: float(f"{volumes[label] * voxel_mm3:.4g}") for name, label in plan.labels.items() if label in volumes

@@ -69,29 +69,6 @@ def geodesic_distance(
     return distance.cpu().numpy()
 
 
-def shortest_path(distance: npt.NDArray[np.floating], end: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    """Return the shortest path from ``end`` to a seed, by steps to the neighbour of the smallest distance.
-
-    Args:
-        distance: Result (z, y, x) of :func:`geodesic_distance`.
-        end: Voxel index (z, y, x).
-
-    Returns:
-        Voxel indices (n, 3), ``end`` first and the seed last.
-    """
-    path, current = [np.asarray(end, dtype=np.int64)], float(distance[tuple(end)])
-    while current > 0:
-        low = np.maximum(path[-1] - 1, 0)
-        around = distance[tuple(slice(a, b) for a, b in zip(low, path[-1] + 2, strict=True))]
-        nearest = np.unravel_index(int(around.argmin()), around.shape)
-        # Steps between equal intensities cost next to nothing, which rounding may swallow.
-        if not float(around[nearest]) < current:
-            break
-        current = float(around[nearest])
-        path.append(low + np.asarray(nearest))
-    return np.stack(path)
-
-
 def _checked(
     image: npt.NDArray[Any], seeds: npt.NDArray[np.bool_], spacing_mm: Sequence[float], weight: float
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:

@@ -59,11 +59,11 @@ def test_the_table(tmp_path, monkeypatch, capsys):
             path.parent.mkdir(parents=True, exist_ok=True)
             sitk.WriteImage(sitk.GetImageFromArray(array), str(path))
     monkeypatch.setattr("sys.argv", ["seed_learning.py", str(tmp_path), "--output", str(tmp_path)])
-    monkeypatch.setattr(seed_learning, "RULES", {"adaptive": seed_learning.SeedParameters(rule="adaptive")})
+    monkeypatch.setattr(seed_learning, "RULES", {"paper": seed_learning.SeedParameters(rule="paper")})
     main()
     text = (tmp_path / "seed_learning.md").read_text(encoding="utf-8")
     assert "learned from 2 cases, 1 segmented" in text
-    assert [line.split("|")[1].strip() for line in text.splitlines()[4:]] == ["adaptive", "dense masks"]
+    assert [line.split("|")[1].strip() for line in text.splitlines()[4:]] == ["paper", "dense masks"]
     assert "dense masks" in capsys.readouterr().out
 
 

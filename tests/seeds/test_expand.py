@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.instance import VoxelInstance
@@ -10,7 +8,6 @@ from nnunet_paseg.seeds.rules import SeedParameters
 
 BOX = (slice(2, 9), slice(2, 9), slice(2, 9))
 PAPER = SeedParameters(rule="paper")
-ADAPTIVE = SeedParameters(rule="adaptive")
 
 
 def expand_points(*arguments, **options):
@@ -112,49 +109,6 @@ def test_an_image_with_nan_inside_a_box_is_refused():
     image[0, 5, 5, 6] = np.nan
     with pytest.raises(PasegError, match="NaN or infinite values near a target: repair"):
         expand_points(image, [target()], spacing_mm=(1, 1, 1), num_classes=1, parameters=PAPER)
-
-
-def test_far_from_the_foreground_point_is_background_unless_another_box_leaves_it_open():
-    image = np.random.default_rng(0).normal(0, 1, (1, 12, 12, 12))
-    alone = expand_points(image, [target()], spacing_mm=(1, 1, 1), num_classes=1, parameters=ADAPTIVE)
-    inside = alone[BOX]
-    assert inside.size == 343
-    assert (inside == 1).any()
-    assert min((inside == 0).sum(), (inside == 2).sum()) > 50
-    far = np.argwhere(alone == 0)
-    corner = np.array([2, 2, 2])
-    assert (far == corner).all(axis=1).any()
-    # A second target around that corner: its own seeds and open voxels win over the first one's background.
-    small = target(1, ((3, 3, 3),), (slice(1, 6),) * 3)
-    both = expand_points(image, [target(), small], spacing_mm=(1, 1, 1), num_classes=1, parameters=ADAPTIVE)
-    assert both[3, 3, 3] == 1
-    for order in ([target(), small], [small, target()]):
-        assert (expand_points(image, order, spacing_mm=(1, 1, 1), num_classes=1, parameters=ADAPTIVE) == both).all()
-    alone_small = expand_points(image, [small], spacing_mm=(1, 1, 1), num_classes=1, parameters=ADAPTIVE)
-    assert ((both == 0) == ((alone == 0) & (alone_small == 0))).all()
-
-
-@settings(max_examples=25)
-@given(
-    seed=st.integers(0, 99),
-    corner=st.tuples(*[st.integers(0, 5)] * 3),
-    same_class=st.booleans(),
-    threshold=st.floats(0.1, 1),
-)
-def test_competing_targets_keep_the_volumes_that_they_have_on_their_own(seed, corner, same_class, threshold):
-    image = np.random.default_rng(seed).normal(0, 1, (1, 12, 12, 12))
-    box = tuple(slice(side, side + 7) for side in corner)
-    first = target()
-    second = target(1 if same_class else 2, (tuple(side + 3 for side in corner),), box)
-    options = {
-        "spacing_mm": (1, 1, 1),
-        "num_classes": 2,
-        "parameters": SeedParameters(rule="adaptive", threshold=threshold),
-    }
-    alone = [expand(image, [one], **options).volumes[one.label] for one in (first, second)]
-    together = expand(image, [first, second], **options).volumes
-    assert min(alone) >= 1
-    assert together == pytest.approx({1: sum(alone)} if same_class else {1: alone[0], 2: alone[1]})
 
 
 def test_the_paper_rule_has_no_volumes():

@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.seeds.geodesic import geodesic_distance, shortest_path
+from nnunet_paseg.seeds.geodesic import geodesic_distance
 
 REFERENCE = Path(__file__).parent / "reference" / "geodistk.npz"
 ANISOTROPIC = (3.0, 0.7, 1.2)
@@ -212,31 +212,3 @@ def test_refuses_what_it_cannot_use(change, message):
     arguments |= change
     with pytest.raises(PasegError, match=message):
         geodesic_distance(arguments.pop("image"), arguments.pop("seeds"), **arguments)
-
-
-def test_the_shortest_path_follows_a_corridor():
-    image = np.random.default_rng(0).normal(0, 100, (1, 5, 9, 9))
-    image[0, 2, 1, 1:8] = image[0, 2, 1:8, 7] = 0.0
-    start = np.zeros((5, 9, 9), dtype=bool)
-    start[2, 1, 1] = True
-    distance = geodesic_distance(image, start, spacing_mm=(1, 1, 1))
-    path = shortest_path(distance, np.array([2, 7, 7]))
-    assert path[0].tolist() == [2, 7, 7]
-    assert path[-1].tolist() == [2, 1, 1]
-    assert (np.abs(np.diff(path, axis=0)).max(axis=1) == 1).all()
-    assert not image[0][tuple(path.T)].any()
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_the_shortest_path_ends_at_a_seed(seed):
-    rng = np.random.default_rng(seed)
-    shape = tuple(rng.integers(1, 7, 3))
-    seeds = np.zeros(shape, dtype=bool)
-    seeds[tuple(rng.integers(0, shape))] = True
-    distance = geodesic_distance(rng.normal(size=(1, *shape)), seeds, spacing_mm=(3.0, 1.0, 0.5))
-    end = rng.integers(0, shape)
-    path = shortest_path(distance, end)
-    assert path[0].tolist() == end.tolist()
-    assert seeds[tuple(path[-1])]
-    along = distance[tuple(path.T)]
-    assert (np.diff(along) < 0).all()

@@ -21,14 +21,13 @@ from nnunet_paseg.seeds.rules import DEFAULTS, SeedParameters
 
 def add_seed_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the seed expansion."""
-    learned, adaptive, paper = DEFAULTS["learned"], DEFAULTS["adaptive"], DEFAULTS["paper"]
+    learned, paper = DEFAULTS["learned"], DEFAULTS["paper"]
     group = parser.add_argument_group("seeds")
     group.add_argument(
         "--seeds",
         choices=tuple(DEFAULTS),
         default=SeedParameters().rule,
-        help="expansion by a network trained on synthetic targets, adapted to box and image, or as published "
-        "(default: %(default)s)",
+        help="expansion by a network that is trained on synthetic targets, or as published (default: %(default)s)",
     )
     group.add_argument(
         "--foreground-probability",
@@ -63,26 +62,18 @@ def add_seed_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--threshold",
         type=float,
-        help="adaptive: the nearest voxels become foreground, up to this fraction of the target's estimated volume "
-        f"(default: {adaptive['threshold']}); paper: all voxels nearer than this fraction of the largest distance "
+        help="paper: voxels nearer than this fraction of the largest distance become foreground "
         f"(default: {paper['threshold']})",
-    )
-    group.add_argument(
-        "--background",
-        type=float,
-        help="adaptive: background starts at this multiple of the estimated volume; inf for none "
-        f"(default: {adaptive['background']})",
     )
     group.add_argument(
         "--weight",
         type=float,
-        help="adaptive, paper: weight of the intensity in the geodesic distance, 0 is Euclidean "
-        f"(default: {paper['weight']})",
+        help=f"paper: weight of the intensity in the geodesic distance, 0 is Euclidean (default: {paper['weight']})",
     )
     group.add_argument(
         "--backend",
         choices=("torch", "geodistk"),
-        help="adaptive, paper: exact distances, or the raster scans of GeodisTK if it is installed "
+        help="paper: exact distances, or the raster scans of GeodisTK if it is installed "
         f"(default: {paper['backend']})",
     )
 
@@ -123,7 +114,6 @@ def seed_parameters(arguments: argparse.Namespace) -> SeedParameters:
         background_probability=arguments.background_probability,
         expander=arguments.expander,
         threshold=arguments.threshold,
-        background=arguments.background,
         weight=arguments.weight,
         backend=arguments.backend,
     )
