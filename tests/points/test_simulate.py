@@ -86,3 +86,15 @@ def test_the_same_seed_clicks_the_same_points():
     )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+@given(st.integers(0, 5))
+def test_the_margin_is_the_distance_from_the_faces(margin):
+    mask = np.zeros((20, 20, 20), dtype=np.uint8)
+    mask[7:13, 7:13, 7:13] = 1
+    grid = grid_of(mask)
+    rng = np.random.default_rng(0)
+    (instance,) = simulate_points(mask, grid, {"a": 1}, rng, margin=(margin, margin))
+    voxels = grid.to_voxels(instance.background)
+    assert voxels.min(axis=0).tolist() == [7 - margin] * 3
+    assert voxels.max(axis=0).tolist() == [12 + margin] * 3
