@@ -74,11 +74,12 @@ def measure(arguments: argparse.Namespace) -> list[Summary]:
     return [summary for name in arguments.methods for summary in summarise(name, methods[name], targets)]
 
 
-def provenance(argv: Sequence[str]) -> dict[str, str]:
-    """Return the command and the revision of the repository that it ran in."""
+def provenance(argv: Sequence[str], data: Path | None) -> dict[str, str]:
+    """Return the command, without the folders of this machine, and the revision of the repository that it ran in."""
+    words = ["DATA" if data and Path(word) == data else Path(word).name if os.sep in word else word for word in argv]
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
     revision = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    return {"command": shlex.join(["python", "-m", "benchmarks.expansion", *argv]), "revision": revision}
+    return {"command": shlex.join(["python", "-m", "benchmarks.expansion", *words]), "revision": revision}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -94,7 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(table(summaries))
     print(reliability_table(summaries))
     if arguments.json:
-        write_json({**provenance(argv), "rows": [record(summary) for summary in summaries]}, arguments.json)
+        write_json(
+            {**provenance(argv, arguments.data), "rows": [record(summary) for summary in summaries]}, arguments.json
+        )
     return 0
 
 

@@ -139,7 +139,7 @@ def test_the_command_on_phantoms(tmp_path, monkeypatch, capsys):
     assert main(["--methods", "paper", "--draws", "1", "--json", str(output)]) == 0
     assert "| ring (2) | paper |" in capsys.readouterr().out
     content = json.loads(output.read_text(encoding="utf-8"))
-    assert content["command"] == f"python -m benchmarks.expansion --methods paper --draws 1 --json {output}"
+    assert content["command"] == "python -m benchmarks.expansion --methods paper --draws 1 --json figures.json"
     assert content["revision"]
     assert [row["kind"] for row in content["rows"]][-1] == "two lobes"
 
