@@ -21,7 +21,7 @@ from nnunet_paseg.points.grid import Grid
 MIN_VOXELS = 60
 """Smallest target in voxels."""
 
-KINDS = {
+KINDS: dict[str, dict[str, tuple[int, ...]]] = {
     "Dataset004_Hippocampus": {"hippocampus": (1, 2), "hippocampus, front": (1,), "hippocampus, back": (2,)},
     "Dataset050_LeftAtrium": {"atrium": (1,)},
     "Dataset060_SoftTissueSarcoma": {"sarcoma, MRI": (1,)},
@@ -35,16 +35,17 @@ KINDS = {
 def targets_of_case(folder: Path, case: str, draws: int) -> Iterator[Target]:
     """Yield the targets of one case of a dense dataset, with their clicks."""
     description = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-    labels = {name: (label,) for name, label in description["labels"].items() if label}
+    kinds = KINDS.get(folder.name) or {name: (label,) for name, label in description["labels"].items() if label}
     mask_file = folder / "labelsTr" / f"{case}.nii.gz"
     label_map, spacing = read_array(mask_file), Grid.from_file(mask_file).spacing_mm
     files = [folder / "imagesTr" / f"{case}_{int(channel):04d}.nii.gz" for channel in description["channel_names"]]
-    image = np.stack([read_array(file).astype(np.float32) for file in files])
-    for kind, values in KINDS.get(folder.name, labels).items():
+    channels = [read_array(file).astype(np.float32) for file in files]
+    for kind, values in kinds.items():
         mask = largest_component(np.isin(label_map, values))
         if mask.sum() >= MIN_VOXELS:
             window = cut_out(mask)
-            target = Target(folder.name, kind, case, image[(slice(None), *window)].copy(), mask[window], spacing)
+            image = np.stack([channel[window] for channel in channels])
+            target = Target(folder.name, kind, case, image, mask[window], spacing)
             yield simulate_draws(target, draws)
 
 

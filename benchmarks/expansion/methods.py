@@ -77,7 +77,7 @@ def adaptive(target: Target, clicks: VoxelInstance) -> Guess:
 def _geodesic(target: Target, clicks: VoxelInstance, parameters: SeedParameters) -> BoxSeeds:
     start = np.array([side.start for side in clicks.box])
     return box_seeds(
-        target.image[(slice(None), *clicks.box)],
+        np.stack([channel[clicks.box] for channel in target.image]),
         clicks.foreground - start,
         clicks.extremes - start,
         spacing_mm=target.spacing_mm,

@@ -76,9 +76,7 @@ def phantom_targets(draws: int = 3) -> list[Target]:
         smooth = ndimage.gaussian_filter(mask.astype(np.float32), [BLUR_MM / step for step in SPACING_MM])
         for name, contrast in CONTRASTS.items():
             noise = np.random.default_rng(index).standard_normal(SHAPE)
-            image = (contrast * smooth + noise).astype(np.float32)[None]
-            target = Target(
-                "phantoms", kind, f"{name} contrast", image[(slice(None), *window)], mask[window], SPACING_MM
-            )
+            image = (contrast * smooth + noise).astype(np.float32)[window]
+            target = Target("phantoms", kind, f"{name} contrast", image[None], mask[window], SPACING_MM)
             targets.append(simulate_draws(target, draws))
     return targets
