@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +23,9 @@ from benchmarks.expansion.datasets import load_targets
 from benchmarks.expansion.halves import NAMES
 from benchmarks.expansion.methods import Cuts, Method, adaptive, learned, paper
 from benchmarks.expansion.phantoms import phantom_targets
-from benchmarks.expansion.scores import Summary, summarise
-from benchmarks.expansion.tables import record, reliability_table, table
+from benchmarks.expansion.records import provenance, read_results, replaced, write_results
+from benchmarks.expansion.scores import summarise
+from benchmarks.expansion.tables import Record, record, reliability_table, table_of_records
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import write_json
 from nnunet_paseg.seeds.learned.weights import load_expander
@@ -55,15 +54,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--limit", type=int, help="maximum number of cases per dataset (default: all)")
     parser.add_argument("--cache", type=Path, help="file that keeps targets and clicks, outside the repository")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="also write the values to this file")
+    parser.add_argument("--record", action="store_true", help="also put them into results/expansion.json and its page")
     return parser
 
 
-def measure(arguments: argparse.Namespace) -> list[Summary]:
-    """Measure all methods that the command line names."""
-    cuts = Cuts(arguments.foreground, arguments.background)
+def measure(arguments: argparse.Namespace) -> dict[str, list[Record]]:
+    """Return the records of all methods that the command line names."""
     methods: dict[str, Method] = {"paper": paper, "adaptive": adaptive}
     if "learned" in arguments.methods:
+        cuts = Cuts(arguments.foreground, arguments.background)
         methods["learned"] = learned(load_expander(arguments.weights), cuts)
     if arguments.data is None:
         targets = phantom_targets(arguments.draws)
@@ -71,33 +71,46 @@ def measure(arguments: argparse.Namespace) -> list[Summary]:
         targets = load_targets(
             arguments.data, arguments.half, draws=arguments.draws, limit=arguments.limit, cache=arguments.cache
         )
-    return [summary for name in arguments.methods for summary in summarise(name, methods[name], targets)]
+    return {
+        name: [record(summary) for summary in summarise(name, methods[name], targets)] for name in arguments.methods
+    }
 
 
-def provenance(argv: Sequence[str], data: Path | None) -> dict[str, str]:
-    """Return the command, without the folders of this machine, and the revision of the repository that it ran in."""
-    words = ["DATA" if data and Path(word) == data else Path(word).name if os.sep in word else word for word in argv]
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
-    revision = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    return {"command": shlex.join(["python", "-m", "benchmarks.expansion", *words]), "revision": revision}
+def measurements(found: dict[str, list[Record]], arguments: argparse.Namespace, argv: Sequence[str]) -> list[Record]:
+    """Return one entry of the committed record per method."""
+    origin = provenance("benchmarks.expansion", argv, arguments.data)
+    cases = arguments.half if arguments.data else "phantoms"
+    sha256 = load_expander(arguments.weights).sha256 if "learned" in found else None
+    return [
+        {**origin, "cases": cases, "method": name, "weights": sha256 if name == "learned" else None, "rows": rows}
+        for name, rows in found.items()
+    ]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the tables and return the exit status."""
     argv = sys.argv[1:] if argv is None else argv
-    arguments = build_parser().parse_args(argv)
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.record and arguments.limit:
+        parser.error("--record keeps whole halves: leave --limit out")
     torch.set_num_threads(1)
     try:
-        summaries = measure(arguments)
+        found = measure(arguments)
     except PasegError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(table(summaries))
-    print(reliability_table(summaries))
+    rows = [each for records in found.values() for each in records]
+    print(table_of_records(rows))
+    print(reliability_table(rows))
+    entries = measurements(found, arguments, argv)
     if arguments.json:
-        write_json(
-            {**provenance(argv, arguments.data), "rows": [record(summary) for summary in summaries]}, arguments.json
-        )
+        write_json(entries, arguments.json)
+    if arguments.record:
+        results = read_results()
+        for entry in entries:
+            results["measurements"] = replaced(results["measurements"], entry)
+        write_results(results)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,14 +43,22 @@ class Reliability:
         return Reliability(*(tuple(a + b for a, b in zip(*pair, strict=True)) for pair in pairs))
 
     @property
-    def points(self) -> list[tuple[float, float]]:
-        """Mean probability and observed fraction per bin that has voxels."""
+    def bins(self) -> list[tuple[float, float, float]]:
+        """Number of voxels, mean probability and observed fraction of each bin; NaN in bins without voxels."""
         rows = zip(self.voxels, self.predicted, self.observed, strict=True)
-        return [(predicted / voxels, observed / voxels) for voxels, predicted, observed in rows if voxels]
+        return [(n, p / n, observed / n) if n else (n, math.nan, math.nan) for n, p, observed in rows]
 
     @property
     def error(self) -> float:
         """Expected calibration error: mean over voxels of |mean probability - observed fraction| of their bin."""
         if not any(self.voxels):
-            return float("nan")
+            return math.nan
         return float(np.abs(np.subtract(self.predicted, self.observed)).sum() / np.sum(self.voxels))
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Return the arguments of the constructor."""
+        return {
+            "voxels": [int(value) for value in self.voxels],
+            "predicted": [round(value, 1) for value in self.predicted],
+            "observed": [int(value) for value in self.observed],
+        }

@@ -1,4 +1,4 @@
-"""Tables of the expansion benchmark in Markdown, and their content as JSON."""
+"""Figures of the expansion benchmark as records for JSON, and their tables in Markdown."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from benchmarks.expansion.reliability import BINS, Reliability
 from benchmarks.expansion.scores import Summary
+
+Record = dict[str, Any]
 
 MEANS = ("dice", "foreground_precision", "foreground_recall", "background_precision", "background_recall")
 VOLUMES = ("mask_volume", "volume")
@@ -31,20 +33,13 @@ HEAD = (
 
 
 def table(summaries: Sequence[Summary]) -> str:
-    """Return one row per target and method, then the means over datasets."""
-    rows = [record(summary) for kind in _kinds(summaries) for summary in summaries if _kind(summary) == kind]
-    return markdown(HEAD, [*(row_of(row) for row in rows), *(mean_row(name, rows) for name in _methods(rows))])
+    """Return the table of :func:`table_of_records`."""
+    return table_of_records([record(summary) for summary in summaries])
 
 
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
-def record(summary: Summary) -> dict[str, Any]:
-    """Return the figures of a summary for JSON; undefined ones are None."""
-    content: dict[str, Any] = {
+def record(summary: Summary) -> Record:
+    """Return the figures of a summary; undefined ones are None."""
+    content: Record = {
         "dataset": summary.dataset,
         "kind": summary.kind,
         "method": summary.method,
@@ -55,50 +50,52 @@ def record(summary: Summary) -> dict[str, Any]:
         **{f"{name}_mean": summary.mean(name) for name in VOLUMES},
         **{f"{name}_median": summary.median(name) for name in VOLUMES},
         "calibration_error": summary.reliability.error,
+    }
+    return {
+        **{
+            key: (None if math.isnan(value) else round(value, 4)) if isinstance(value, float) else value
+            for key, value in content.items()
+        },
         "worst": {case: round(dice, 3) for case, dice in list(summary.cases.items())[:WORST]},
+        "reliability": summary.reliability.to_json(),
     }
-    figures = {
-        key: (None if math.isnan(value) else round(value, 4)) if isinstance(value, float) else value
-        for key, value in content.items()
-    }
-    bins = [[round(p, 4), round(fraction, 4)] for p, fraction in summary.reliability.points]
-    return {**figures, "reliability": bins}
 
 
-def row_of(row: dict[str, Any]) -> list[str]:
+def table_of_records(records: Sequence[Record]) -> str:
+    """Return one row per target and method, then the means over datasets."""
+    kinds = list(dict.fromkeys((each["dataset"], each["kind"]) for each in records))
+    rows = [row(each) for kind in kinds for each in records if (each["dataset"], each["kind"]) == kind]
+    methods = dict.fromkeys(each["method"] for each in records)
+    return markdown(
+        HEAD, [*rows, *(mean_row([each for each in records if each["method"] == name]) for name in methods)]
+    )
+
+
+def row(each: Record) -> list[str]:
     """Return the row of one record."""
     return [
-        f"{row['kind']} ({row['targets']})",
-        row["method"],
-        f"{_number(row['dice'])} ± {_number(row['dice_sd'])}",
-        _number(row["dice_sd_of_draws"]),
-        *(
-            f"{_number(row[f'{name}_median'], 2)} ({_number(row[f'{name}_mean'], 2)})"
-            for name in ("mask_volume", "volume")
-        ),
-        *(
-            f"{_number(row[f'{name}_precision'])} / {_number(row[f'{name}_recall'])}"
-            for name in ("foreground", "background")
-        ),
-        _number(row["calibration_error"]),
-        ", ".join(f"{case} {dice:.2f}" for case, dice in row["worst"].items()),
+        f"{each['kind']} ({each['targets']})",
+        each["method"],
+        f"{number(each['dice'])} ± {number(each['dice_sd'])}",
+        number(each["dice_sd_of_draws"]),
+        *(f"{number(each[f'{name}_median'], 2)} ({number(each[f'{name}_mean'], 2)})" for name in VOLUMES),
+        *(f"{number(each[f'{name}_precision'])} / {number(each[f'{name}_recall'])}" for name in SEEDS),
+        number(each["calibration_error"]),
+        ", ".join(f"{case} {dice:.2f}" for case, dice in each["worst"].items()),
     ]
 
 
-def mean_row(method: str, rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the means over datasets of one method; a dataset's value is the mean over its kinds of targets."""
-    own = [row for row in rows if row["method"] == method]
-    datasets = list(dict.fromkeys(row["dataset"] for row in own))
+def mean_row(records: Sequence[Record]) -> list[str]:
+    """Return the means over datasets of one method; the value of a dataset is the mean over its kinds of targets."""
+    datasets = list(dict.fromkeys(each["dataset"] for each in records))
 
     def mean(name: str, digits: int = 3) -> str:
-        values = [
-            [row[name] for row in own if row["dataset"] == dataset and row[name] is not None] for dataset in datasets
-        ]
-        return _number(float(np.mean([np.mean(each) for each in values])) if all(values) else None, digits)
+        values = mean_of_datasets([(each["dataset"], each[name]) for each in records])
+        return number(values, digits)
 
     return [
         f"**mean of datasets** ({len(datasets)})",
-        method,
+        records[0]["method"],
         mean("dice"),
         "",
         *(f"{mean(f'{name}_median', 2)} ({mean(f'{name}_mean', 2)})" for name in VOLUMES),
@@ -108,39 +105,47 @@ def mean_row(method: str, rows: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def reliability_table(summaries: Sequence[Summary]) -> str:
-    """Return the observed fraction of target voxels per bin of probability, one row per dataset."""
+def mean_of_datasets(values: Sequence[tuple[str, float | None]]) -> float | None:
+    """Return the mean over datasets of their mean values, or None if a dataset has none."""
+    by_dataset: dict[str, list[float]] = {dataset: [] for dataset, _ in values}
+    for dataset, value in values:
+        if value is not None:
+            by_dataset[dataset].append(value)
+    if not all(by_dataset.values()):
+        return None
+    return float(np.mean([np.mean(each) for each in by_dataset.values()]))
+
+
+def reliability_by_dataset(records: Sequence[Record]) -> dict[str, Reliability]:
+    """Return the pooled voxels of each dataset, without methods that have no probability."""
     total: dict[str, Reliability] = {}
-    for summary in summaries:
-        if any(summary.reliability.voxels):
-            total[summary.dataset] = total.get(summary.dataset, Reliability()) + summary.reliability
+    for each in records:
+        found = Reliability(**each["reliability"])
+        if any(found.voxels):
+            total[each["dataset"]] = total.get(each["dataset"], Reliability()) + found
+    return total
+
+
+def reliability_table(records: Sequence[Record]) -> str:
+    """Return the mean probability and the observed fraction of target voxels per bin, one row per dataset."""
     rows = [
         [
             dataset,
-            _number(found.error),
-            *(
-                f"{predicted / voxels:.2f}: {observed / voxels:.2f}" if voxels else ""
-                for voxels, predicted, observed in zip(found.voxels, found.predicted, found.observed, strict=True)
-            ),
+            number(found.error),
+            *(f"{p:.2f}: {fraction:.2f}" if voxels else "" for voxels, p, fraction in found.bins),
         ]
-        for dataset, found in total.items()
+        for dataset, found in reliability_by_dataset(records).items()
     ]
     bins = [f"p {index / BINS:g} to {(index + 1) / BINS:g}" for index in range(BINS)]
     return markdown(["dataset", "calibration error", *bins], rows)
 
 
-def _number(value: float | None, digits: int = 3) -> str:
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def number(value: float | None, digits: int = 3) -> str:
     """Return a rounded value, or nothing if it is undefined."""
-    return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"
-
-
-def _kind(summary: Summary) -> tuple[str, str]:
-    return summary.dataset, summary.kind
-
-
-def _kinds(summaries: Sequence[Summary]) -> list[tuple[str, str]]:
-    return list(dict.fromkeys(_kind(summary) for summary in summaries))
-
-
-def _methods(rows: Sequence[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(row["method"] for row in rows))
+    return "" if value is None else f"{value:.{digits}f}"

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from nnunet_paseg.points.instance import VoxelInstance
 
-MARGIN = 8
+MARGIN = 12
 """Voxels around a target, in addition to the length of its bounding box on every side: more than any method reads."""
 
 

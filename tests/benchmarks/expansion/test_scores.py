@@ -1,4 +1,4 @@
-"""Scores, reliability, tables, and the command on phantoms."""
+"""Scores, reliability and tables of one measurement."""
 
 import json
 import math
@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.expansion.__main__ import main
 from benchmarks.expansion.methods import Cuts, Guess, adaptive, learned, paper
 from benchmarks.expansion.reliability import Reliability
 from benchmarks.expansion.scores import Score, Summary, evaluate, score, summarise
@@ -62,10 +61,14 @@ def test_the_clicked_voxel_is_a_seed_even_if_the_method_has_none():
 def test_reliability_by_hand():
     p = np.array([0.05, 0.05, 0.97, 1.0], dtype=np.float32)
     counted = Reliability.count(p, np.array([False, True, True, True]))
-    assert counted.points == [(pytest.approx(0.05), 0.5), (pytest.approx(0.985), 1.0)]
+    assert [each for each in counted.bins if each[0]] == [
+        (2, pytest.approx(0.05), 0.5),
+        (2, pytest.approx(0.985), 1.0),
+    ]
     assert counted.error == pytest.approx((2 * 0.45 + 2 * 0.015) / 4)
-    assert (counted + counted).points == counted.points
     assert (counted + counted).voxels[0] == 4
+    assert (counted + counted).error == pytest.approx(counted.error)
+    assert Reliability(**counted.to_json()).observed[-1] == 2
     assert math.isnan(Reliability.count(None, np.array([True])).error)
 
 
@@ -101,12 +104,12 @@ def test_undefined_values_are_left_out():
     assert row["background_recall"] == 0
     assert row["foreground_precision"] > 0.9
     json.dumps(row, allow_nan=False)
-    assert reliability_table([summary]).count("\n") == 2  # the head alone
+    assert reliability_table([row]).count("\n") == 2  # the head alone
 
 
 def test_the_table_of_reliability_pools_a_dataset():
     [summary] = summarise("perfect", perfect, [cube_target()], progress=False)
-    [line] = reliability_table([summary, summary]).splitlines()[2:]
+    [line] = reliability_table([record(summary)] * 2).splitlines()[2:]
     assert line.startswith("| Dataset900_A | 0.050 | 0.05: 0.00 |  |")
     assert line.endswith("| 0.95: 1.00 |")
 
@@ -131,19 +134,3 @@ def test_a_network_is_evaluated():
     [summary] = evaluate(expander, [target], progress=False)
     assert summary.method == "learned"
     assert sum(summary.reliability.voxels) == sum(target.mask[clicks.box].size for clicks in target.draws)
-
-
-def test_the_command_on_phantoms(tmp_path, monkeypatch, capsys):
-    monkeypatch.delenv("PASEG_TEST_DATA", raising=False)
-    output = tmp_path / "figures.json"
-    assert main(["--methods", "paper", "--draws", "1", "--json", str(output)]) == 0
-    assert "| ring (2) | paper |" in capsys.readouterr().out
-    content = json.loads(output.read_text(encoding="utf-8"))
-    assert content["command"] == "python -m benchmarks.expansion --methods paper --draws 1 --json figures.json"
-    assert content["revision"]
-    assert [row["kind"] for row in content["rows"]][-1] == "two lobes"
-
-
-def test_a_wrong_folder_is_an_error(tmp_path, capsys):
-    assert main([str(tmp_path), "--methods", "paper"]) == 2
-    assert "contains no dataset" in capsys.readouterr().err
