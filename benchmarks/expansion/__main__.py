@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.expansion.datasets import load_targets
 from benchmarks.expansion.halves import NAMES
-from benchmarks.expansion.methods import Cuts, Method, adaptive, learned, paper
+from benchmarks.expansion.methods import Cuts, Method, learned, paper
 from benchmarks.expansion.phantoms import phantom_targets
 from benchmarks.expansion.records import provenance, read_results, replaced, write_results
 from benchmarks.expansion.scores import summarise
@@ -30,7 +30,7 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import write_json
 from nnunet_paseg.seeds.learned.weights import load_expander
 
-METHODS = ("learned", "paper", "adaptive")
+METHODS = ("learned", "paper")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -61,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def measure(arguments: argparse.Namespace) -> dict[str, list[Record]]:
     """Return the records of all methods that the command line names."""
-    methods: dict[str, Method] = {"paper": paper, "adaptive": adaptive}
+    methods: dict[str, Method] = {"paper": paper}
     if "learned" in arguments.methods:
         cuts = Cuts(arguments.foreground, arguments.background)
         methods["learned"] = learned(load_expander(arguments.weights), cuts)

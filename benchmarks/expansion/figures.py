@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib import colormaps
+
 from benchmarks.expansion.tables import mean_of_datasets, reliability_by_dataset
 from nnunet_paseg.plotting.figures import add_legend, new_figure, save_figure
 
@@ -53,6 +55,7 @@ def plot_curves(studies: dict[str, Any], file: Path) -> None:
         axes = figure.add_subplot(1, len(CURVES), index + 1)
         axes.set(xlabel=label, ylabel="Dice")
         axes.grid(alpha=0.3)
+        axes.set_prop_cycle(color=colormaps["tab20"](range(20)))
         columns, rows = tables[title]["columns"], tables[title]["rows"]
         for row in rows:
             found = [(float(column), row["dice"][column]) for column in columns if column in row["dice"]]

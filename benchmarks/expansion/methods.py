@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,11 +12,14 @@ import numpy.typing as npt
 
 from benchmarks.expansion.target import Target
 from nnunet_paseg.points.instance import VoxelInstance
+from nnunet_paseg.seeds.geodesic import geodesic_distance
 from nnunet_paseg.seeds.learned.predict import target_probability
 from nnunet_paseg.seeds.learned.weights import Expander
-from nnunet_paseg.seeds.rules import BoxSeeds, SeedParameters, box_seeds
 
 Mask = npt.NDArray[np.bool_]
+
+PAPER_THRESHOLD = 0.2
+"""Fraction of the largest distance in the box below which the rule of the paper makes foreground seeds."""
 
 
 @dataclass(frozen=True)
@@ -64,22 +68,9 @@ def learned(expander: Expander, cuts: Cuts) -> Method:
 
 def paper(target: Target, clicks: VoxelInstance) -> Guess:
     """Expand by the rule of the paper with the exact geodesic distance. Its foreground seeds are the mask."""
-    seeds = _geodesic(target, clicks, SeedParameters(rule="paper"))
-    return Guess(seeds.foreground, seeds.foreground, seeds.background, seeds.volume)
-
-
-def adaptive(target: Target, clicks: VoxelInstance) -> Guess:
-    """Expand by the adaptive rule. The mask is cut at the estimated volume."""
-    seeds = _geodesic(target, clicks, SeedParameters())
-    return Guess(seeds.relative < 1, seeds.foreground, seeds.background, seeds.volume)
-
-
-def _geodesic(target: Target, clicks: VoxelInstance, parameters: SeedParameters) -> BoxSeeds:
-    start = np.array([side.start for side in clicks.box])
-    return box_seeds(
-        np.stack([channel[clicks.box] for channel in target.image]),
-        clicks.foreground - start,
-        clicks.extremes - start,
-        spacing_mm=target.spacing_mm,
-        parameters=parameters,
-    )
+    inside = np.stack([channel[clicks.box] for channel in target.image])
+    marked = np.zeros(inside.shape[1:], dtype=bool)
+    marked[tuple((clicks.foreground - [side.start for side in clicks.box]).T)] = True
+    distance = geodesic_distance(inside, marked, spacing_mm=target.spacing_mm)
+    foreground = distance < PAPER_THRESHOLD * distance.max()
+    return Guess(foreground, foreground, np.zeros_like(foreground), math.nan)

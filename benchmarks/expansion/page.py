@@ -33,8 +33,8 @@ TITLES = {
 FIGURES = {
     "expansion_reliability.png": "Observed fraction of target voxels by probability, with the calibration error.",
     "expansion_curves.png": "Dice by the distance of the clicks from the faces and by the depth of the inner point.",
-    "expansion_targets.png": "Twelve targets: the three with the smallest Dice, and nine that were drawn by a seed. "
-    "Left: image, clicks (hollow: on another slice)\nand reference (red). Right: probability, its contour at 0.5 and "
+    "expansion_targets.png": "Twelve targets: the three with the smallest Dice, and nine that were drawn by a seed.\n"
+    "Left: image, clicks (hollow: on another slice) and reference (red). Right: probability, its contour at 0.5 and\n"
     "the reference.",
 }
 """Caption of each figure, by its file."""

@@ -77,8 +77,8 @@ def draw_figure(chosen: Sequence[Shown], file: Path) -> None:
                 left.plot(x, y, **marker_style(label, on_slice=depth == z, scale=0.7))
         for axes in (left, right):
             _frame(axes, each.target, z)
-        left.set_title(f"{each.target.kind}\n{each.target.case}", fontsize=8)
-        right.set_title(f"Dice {each.dice:.2f}", fontsize=8)
+        left.set_title(f"{each.target.kind}: {each.target.case}", fontsize=7)
+        right.set_title(f"Dice {each.dice:.2f}", fontsize=7)
     save_figure(figure, file)
 
 

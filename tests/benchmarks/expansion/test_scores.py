@@ -2,11 +2,12 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from benchmarks.expansion.methods import Cuts, Guess, adaptive, learned, paper
+from benchmarks.expansion.methods import Cuts, Guess, learned, paper
 from benchmarks.expansion.reliability import Reliability
 from benchmarks.expansion.scores import Score, Summary, evaluate, score, summarise
 from benchmarks.expansion.tables import record, reliability_table, table
@@ -114,11 +115,16 @@ def test_the_table_of_reliability_pools_a_dataset():
     assert line.endswith("| 0.95: 1.00 |")
 
 
-def test_the_adaptive_rule_is_cut_at_its_volume():
-    target = cube_target()
-    guess = adaptive(target, target.draws[0])
-    assert guess.mask.sum() == pytest.approx(guess.volume, abs=2)
-    assert guess.foreground.sum() < guess.mask.sum()
+def test_the_rule_of_the_paper_is_a_threshold_of_the_distance():
+    target = cube_target(draws=1)
+    [clicks] = target.draws
+    guess = paper(target, clicks)
+    assert guess.foreground[tuple((clicks.foreground - [side.start for side in clicks.box])[0])]
+    assert not guess.background.any()
+    assert math.isnan(guess.volume)
+    # The rule works on raw intensities: with a steeper image the distance outside grows, and the seeds with it.
+    steep = replace(target, image=target.image + 100 * target.mask)
+    assert guess.foreground.sum() < paper(steep, clicks).foreground.sum() <= target.mask.sum()
 
 
 def test_a_network_is_evaluated():
