@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.geometry import TOLERANCE, FloatArray, Geometry, corner_distance, geometry_of
 from nnunet_paseg.io.headers import META, NIFTI, nifti_header, voxel_data
-from nnunet_paseg.io.voxel_data import check_complete, check_finite
+from nnunet_paseg.io.voxel_data import check_complete, check_finite, checksum_of, stored_checksum
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -27,15 +27,21 @@ def read_image(path: Path) -> sitk.Image:
     import SimpleITK as sitk  # some commands need none of this, and it loads slowly
 
     header = read_header(path)
-    declared = _geometry(path, header)
-    check_complete(voxel_data(path))
+    declared, data = _geometry(path, header), voxel_data(path)
+    # Decompressed once: if the voxels that ITK returns have the checksum in the file, all of them are there.
+    checksum = stored_checksum(data)
+    if checksum is None:
+        check_complete(data)
     try:
         image = header.Execute()
     except RuntimeError as error:
+        check_complete(data)
         raise unreadable(path, error) from error
     if not _geometry(path, image).is_same_grid(declared):
         raise PasegError(f"{path} has a header that differs from the image that ITK reads: export the image again.")
     voxels = sitk.GetArrayViewFromImage(image)
+    if checksum is not None and checksum != checksum_of(data, voxels):
+        check_complete(data)
     if voxels.dtype.kind in "fc":  # after scaling, slope and intercept included; a copy of one plane at a time
         check_finite(path, sum(int((~np.isfinite(plane)).sum()) for plane in voxels))
     return image

@@ -1,10 +1,11 @@
-"""Voxel data in a file: whether all of it is there, checked block by block without ITK.
+"""Voxel data in a file: whether all of it is there, by its checksum, or block by block without ITK.
 
 ITK fills missing voxels with zeros, ignores checksums and reads NaN in NIfTI files as 0, each without an error.
 """
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from nnunet_paseg.errors import PasegError
 
@@ -70,6 +72,50 @@ def check_complete(data: VoxelData) -> None:
             check_finite(data.image, bad)
     except (OSError, EOFError, zlib.error) as error:
         raise damaged(data.image, str(error)) from error
+
+
+def stored_checksum(data: VoxelData) -> int | None:
+    """Return the CRC-32 at the end of gzip data, None if they do not end with the number of bytes that is declared.
+
+    With this number the header is plausible, so that memory for its voxels can be taken.
+    """
+    declared = data.skip + data.size
+    try:
+        with data.file.open("rb") as file:
+            file.seek(data.start)
+            is_gzip = data.compressed and file.read(2) == b"\x1f\x8b"
+            available = data.file.stat().st_size - data.start
+            if not is_gzip or not _TRAILER.size < available or declared > available * MAX_RATIO:
+                return None
+            file.seek(-_TRAILER.size, 2)
+            checksum, size = _TRAILER.unpack(file.read())
+    except OSError:
+        return None
+    return checksum if size == declared % 2**32 else None
+
+
+_TRAILER = struct.Struct("<II")
+"""End of a gzip member: CRC-32 of its content, and its size modulo 2^32."""
+
+
+def checksum_of(data: VoxelData, voxels: npt.NDArray[Any]) -> int | None:
+    """Return the CRC-32 that the data have if a file was read completely and unchanged.
+
+    None means unknown: the values are of a different type than in the file, as after scaling.
+
+    Args:
+        data: Place and type of the voxels in the file.
+        voxels: Voxels that were read, planes first.
+    """
+    if voxels.dtype != data.dtype.newbyteorder("=") or data.skip > BLOCK:
+        return None
+    try:
+        checksum = zlib.crc32(next(_blocks(data), b"")[: data.skip])
+    except (OSError, EOFError, zlib.error):
+        return None
+    for plane in voxels:  # one at a time: a different byte order takes a copy
+        checksum = zlib.crc32(np.ascontiguousarray(plane, data.dtype), checksum)
+    return checksum
 
 
 def check_finite(path: Path, count: int) -> None:

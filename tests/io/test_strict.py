@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -13,13 +14,14 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.io import images
 from nnunet_paseg.io.images import check_voxels, header_warning, read_header, read_image, read_labels
 from nnunet_paseg.points.grid import Grid
 
 ARRAY = np.random.default_rng(0).integers(-500, 2000, (4, 5, 6)).astype(np.int16)
 FILES = ("plain.nii", "a.nii.gz", "a.nrrd", "gzip.nrrd", "a.mha", "zlib.mha", "a.mhd")
 # Offsets in a NIfTI-1 header.
-DIM, DATATYPE, PIXDIM, VOX_OFFSET, QFORM_CODE, QOFFSET, SROW = 40, 70, 76, 108, 252, 268, 280
+DIM, DATATYPE, PIXDIM, VOX_OFFSET, SCL_SLOPE, QFORM_CODE, QOFFSET, SROW = 40, 70, 76, 108, 112, 252, 268, 280
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +102,43 @@ def test_damaged_compressed_voxels_are_refused(folder, name, place, bits):
     content[start + int(place * 200)] ^= bits
     path.write_bytes(content)
     assert_same_or_refused(path, expected)
+
+
+@pytest.fixture
+def checked(monkeypatch):
+    """Files that are decompressed once more, to be checked."""
+    files = []
+    check = images.check_complete
+    monkeypatch.setattr(images, "check_complete", lambda data: (files.append(data.image.name), check(data)))
+    return files
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32, np.float32, np.float64])
+@pytest.mark.parametrize("name", ["a.nii.gz", "gzip.nrrd"])
+def test_gzip_data_are_decompressed_once(tmp_path, checked, name, kind):
+    array = ARRAY.astype(kind)
+    path, _ = write(tmp_path, name, array)
+    np.testing.assert_array_equal(read(path)[0], array)
+    assert checked == []
+
+
+def test_the_checksum_is_of_the_bytes_in_the_file_in_their_own_order(tmp_path, checked):
+    path = tmp_path / "a.nii.gz"
+    nibabel.Nifti1Image(ARRAY.T, np.eye(4), nibabel.Nifti1Header(endianness=">")).to_filename(path)
+    np.testing.assert_array_equal(read(path)[0], ARRAY)
+    assert checked == []
+
+
+def test_scaled_values_and_several_members_are_checked_in_a_pass_of_their_own(tmp_path, checked):
+    path, _ = write(tmp_path, "a.nii.gz")
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    half = len(content) // 2
+    path.write_bytes(gzip.compress(content[:half]) + gzip.compress(content[half:]))
+    np.testing.assert_array_equal(read(path)[0], ARRAY)
+    struct.pack_into("<f", content, SCL_SLOPE, 2)
+    path.write_bytes(gzip.compress(content))
+    np.testing.assert_array_equal(read(path)[0], 2 * ARRAY)
+    assert checked == ["a.nii.gz", "a.nii.gz"]
 
 
 @pytest.mark.parametrize("name", ["plain.nii", "a.nii.gz"])
