@@ -6,10 +6,8 @@ the image around them as the seed rule needs.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import math
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from nnunet_paseg.conversion.images import OutputError, image_name, place_image, read_mask, write_labels
+from nnunet_paseg.conversion.images import image_name, place_image, read_mask, write_labels
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.conversion.probability_maps import PSEUDO_LABELS, write_probability_maps
 from nnunet_paseg.conversion.record import input_state, record_file, sha256, statistics
@@ -26,6 +24,7 @@ from nnunet_paseg.conversion.sources import ImageFile, as_source
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import write_json
 from nnunet_paseg.io.images import header_warning
+from nnunet_paseg.io.writing import OutputError, concerns_output, files_of
 from nnunet_paseg.points.formats import read_points
 from nnunet_paseg.points.formats.csv import write_csv
 from nnunet_paseg.points.grid import Grid
@@ -35,9 +34,6 @@ from nnunet_paseg.points.windows import around, crop_grid
 from nnunet_paseg.seeds.expand import Expansion, expand_points, needed_window
 
 Labels = npt.NDArray[np.uint8]
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""Errors of the operating system that concern the output, whichever case it is."""
 
 MAX_REASON = 200
 """Longest text of an unexpected exception that a message quotes."""
@@ -82,10 +78,9 @@ def _reason(error: Exception) -> str:
 
 def _os_error(error: OSError, case: Case, folder: Path) -> PasegError:
     """Return the error of the output, or of a file of the case."""
-    files = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
-    if error.errno in FULL or any(folder in file.parents for file in files):
+    if concerns_output(error, folder):
         return OutputError(
-            f"{files[0] if files else folder}: {error.strerror}: make room or choose a different --raw, and run "
+            f"{next(iter(files_of(error)), folder)}: {error.strerror}: make room or choose a different --raw, and run "
             "the same command again."
         )
     where = f"{error.filename}: {error.strerror}" if error.filename else str(error)

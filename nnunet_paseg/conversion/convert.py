@@ -12,12 +12,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from nnunet_paseg.conversion.describe import TOOL, describe
-from nnunet_paseg.conversion.images import OutputError
 from nnunet_paseg.conversion.plan import Case, DatasetPlan, check_cases, raise_problems
 from nnunet_paseg.conversion.record import is_converted
 from nnunet_paseg.conversion.staging import Staging, clean_up, move_to
 from nnunet_paseg.conversion.workers import convert_cases
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.io.writing import OutputError
 
 
 def convert(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import shutil
 from pathlib import Path
@@ -15,15 +14,12 @@ from nnunet_paseg.conversion.plan import DatasetPlan, ImageMode
 from nnunet_paseg.conversion.sources import ImageFile, Source
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output
+from nnunet_paseg.io.writing import write_bytes_image, write_image
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.windows import Window, crop_image
 
 MAX_NAMED = 5
 """Most values that a message names."""
-
-
-class OutputError(PasegError):
-    """The dataset cannot be written, whichever case it is."""
 
 
 def image_name(identifier: str, channel: int) -> str:
@@ -60,7 +56,7 @@ def place_image(
         return image
     with atomic_output(path) as temporary:
         if not is_as_needed and image is not None:
-            _write(image, temporary)
+            write_image(image, temporary)
         elif mode == "reference":
             temporary.symlink_to(source.path.resolve())
         elif mode == "link":
@@ -116,29 +112,4 @@ def _some(values: set[float]) -> str:
 
 def write_labels(labels: npt.NDArray[np.uint8], grid: Grid, path: Path) -> None:
     """Write a label map (z, y, x) on a grid."""
-    image = sitk.GetImageFromArray(labels)
-    image.SetSpacing(grid.spacing_mm[::-1])
-    image.SetOrigin(grid.origin)
-    image.SetDirection(grid.direction)
-    with atomic_output(path) as temporary:
-        _write(image, temporary)
-
-
-def _write(image: sitk.Image, path: Path) -> None:
-    size = image.GetNumberOfPixels() * image.GetSizeOfPixelComponent()
-    try:
-        sitk.WriteImage(image, str(path), useCompression=True)
-        # ITK reports no full disk: the file is cut off silently.
-        is_whole = _unpacked_size(path) >= size
-    except (RuntimeError, OSError, EOFError) as error:
-        raise OutputError(f"{path} cannot be written: make room on the disk and run the same command again.") from error
-    if not is_whole:
-        raise OutputError(f"{path} cannot be written: make room on the disk and run the same command again.")
-
-
-def _unpacked_size(path: Path) -> int:
-    size = 0
-    with gzip.open(path) as file:
-        while block := file.read(1 << 20):
-            size += len(block)
-    return size
+    write_bytes_image(labels, grid.geometry, path)

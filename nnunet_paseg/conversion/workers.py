@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 
 from nnunet_paseg.conversion.case import convert_case
-from nnunet_paseg.conversion.images import OutputError
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.processes import Killed, in_processes
+from nnunet_paseg.io.writing import OutputError
 
 Problem = str | None
 """Message why a case cannot be converted, None if it is converted."""

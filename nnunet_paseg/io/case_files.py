@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -102,6 +102,32 @@ def find_case_files(images: Path, points: Path) -> list[CaseFiles]:
         replace(found.get(case, CaseFiles(case)), points=tuple(marked.get(case, ())))
         for case in sorted({*found, *marked})
     ]
+
+
+def check_channel_names(found: Collection[CaseFiles], names: Sequence[str]) -> None:
+    """Raise PasegError once, and not for every case, if all cases have the same channels and not one per name.
+
+    Args:
+        found: Files of all cases.
+        names: One name per channel.
+    """
+    numbers = {files.channels for files in found}
+    if len(numbers) == 1 and (channels := numbers.pop()) == tuple(range(len(channels))) and len(channels) != len(names):
+        raise PasegError(
+            f"All cases have {len(channels)} image files for the {len(names)} channels {list(names)}: pass one name "
+            "per channel with --channel-names."
+        )
+
+
+def check_channels(files: CaseFiles, number: int) -> None:
+    """Raise PasegError if a case lacks a channel, or has one twice or too many.
+
+    Args:
+        files: Files of the case.
+        number: Number of channels of the dataset.
+    """
+    if problem := files.channel_problem(number):
+        raise PasegError(f"Case {files.identifier} {problem}.")
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from nnunet_paseg.conversion.convert import convert, convert_part
 from nnunet_paseg.conversion.plan import Case, DatasetPlan, raise_problems
 from nnunet_paseg.conversion.probability_maps import PROBABILITIES, PSEUDO_LABELS
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.case_files import IMAGES, CaseFiles, find_images, label_maps
+from nnunet_paseg.io.case_files import IMAGES, check_channel_names, check_channels, find_images, label_maps
 from nnunet_paseg.io.console import replace_unprintable
 from nnunet_paseg.io.nnunet_folders import nnunet_folder
 from nnunet_paseg.seeds.rules import DEFAULTS, SeedParameters
@@ -156,32 +156,6 @@ def cases_to_test(arguments: argparse.Namespace) -> Found:
         except PasegError as error:
             result.problems.append(str(error))
     return result
-
-
-def check_channel_names(found: Collection[CaseFiles], names: Sequence[str]) -> None:
-    """Raise PasegError once, and not for every case, if all cases have the same channels and not one per name.
-
-    Args:
-        found: Files of all cases.
-        names: One name per channel.
-    """
-    numbers = {files.channels for files in found}
-    if len(numbers) == 1 and (channels := numbers.pop()) == tuple(range(len(channels))) and len(channels) != len(names):
-        raise PasegError(
-            f"All cases have {len(channels)} image files for the {len(names)} channels {list(names)}: pass one name "
-            "per channel with --channel-names."
-        )
-
-
-def check_channels(files: CaseFiles, number: int) -> None:
-    """Raise PasegError if a case lacks a channel, or has one twice or too many.
-
-    Args:
-        files: Files of the case.
-        number: Number of channels of the dataset.
-    """
-    if problem := files.channel_problem(number):
-        raise PasegError(f"Case {files.identifier} {problem}.")
 
 
 def dataset_name(arguments: argparse.Namespace, default: str) -> str:

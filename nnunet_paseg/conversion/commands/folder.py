@@ -22,13 +22,11 @@ from nnunet_paseg.conversion.commands.common import (
     add_output_arguments,
     add_seed_arguments,
     add_test_arguments,
-    check_channel_names,
-    check_channels,
     write_clicked,
 )
 from nnunet_paseg.conversion.plan import Case
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.case_files import CaseFiles, find_case_files, label_maps
+from nnunet_paseg.io.case_files import CaseFiles, check_channel_names, check_channels, find_case_files, label_maps
 
 
 def training_cases(

@@ -21,13 +21,11 @@ from nnunet_paseg.conversion.commands.common import (
     add_output_arguments,
     add_seed_arguments,
     add_test_arguments,
-    check_channel_names,
-    check_channels,
     write_clicked,
 )
 from nnunet_paseg.conversion.plan import Case
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.case_files import composed, files_in, find_images
+from nnunet_paseg.io.case_files import check_channel_names, check_channels, composed, files_in, find_images
 
 POINTS = "_7points.nii.gz"
 
