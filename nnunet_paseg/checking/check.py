@@ -15,6 +15,7 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import find_case_files
 from nnunet_paseg.io.files import check_output
 from nnunet_paseg.io.images import read_image
+from nnunet_paseg.io.names import check_names
 
 if TYPE_CHECKING:
     from nnunet_paseg.checking.case import CaseReport
@@ -48,7 +49,7 @@ def check_folder(
     """
     from nnunet_paseg.checking.case import check_case
 
-    _check_class_names(class_names)
+    check_names(class_names)
     cases = find_case_files(images, points)
     if channels is None:
         counts = [len(case.images) for case in cases if case.images]
@@ -75,7 +76,8 @@ def draw_sheet(reports: Sequence[CaseReport], class_names: Sequence[str], sheet:
     Raises:
         PasegError: The figure cannot be drawn or written.
     """
-    from nnunet_paseg.checking.contact_sheet import Block, contact_sheet, cut_blocks
+    from nnunet_paseg.checking.contact_sheet import cut_blocks
+    from nnunet_paseg.plotting.contact_sheet import Block, contact_sheet
 
     blocks: list[Block] = []
     failures = []
@@ -95,18 +97,6 @@ def draw_sheet(reports: Sequence[CaseReport], class_names: Sequence[str], sheet:
             f"{sheet}: cannot be drawn ({type(error).__name__}: {error}); check without --sheet"
         ) from error
     return failures
-
-
-def _check_class_names(class_names: Sequence[str]) -> None:
-    """Raise PasegError if the conversion would reject the classes."""
-    if not all(name.strip() for name in class_names):
-        raise PasegError(f"A class has no name, in {list(class_names)}: give every class a name.")
-    repeated = {name for name in class_names if list(class_names).count(name) > 1}
-    if wrong := sorted({*repeated, *({"background", "ignore"} & set(class_names))}):
-        raise PasegError(
-            f"The classes {list(class_names)} need different names: {', '.join(wrong)} occurs twice, or is one of "
-            "nnU-Net's own labels (background, ignore)."
-        )
 
 
 def _mark_duplicates(reports: Sequence[CaseReport]) -> None:

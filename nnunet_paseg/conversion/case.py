@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from nnunet_paseg.points.formats.csv import write_csv
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import Instance, VoxelInstance, place_on_grid
 from nnunet_paseg.points.simulate import simulate_points
-from nnunet_paseg.points.windows import around, crop_grid
+from nnunet_paseg.points.windows import around, crop_grid, shifted
 from nnunet_paseg.seeds.expand import Expansion, expand_points, needed_window
 
 Labels = npt.NDArray[np.uint8]
@@ -126,7 +125,7 @@ def _convert(case: Case, plan: DatasetPlan, folder: Path) -> dict[str, Any]:
             inside.append(sitk.GetArrayViewFromImage(voxels)[box].copy())
     if box is not None and labels is not None:
         start = np.array([side.start for side in box])
-        placed = [_shifted(instance, -start) for instance in placed]
+        placed = [shifted(instance, -start) for instance in placed]
         expansion = expand_points(
             np.stack(inside),
             placed,
@@ -173,14 +172,3 @@ def _simulate(case: Case, mask: Labels, grid: Grid, plan: DatasetPlan) -> list[I
     rng = np.random.default_rng([plan.point_seed, seed])
     near = around(mask, None, margin=CLICK_MARGIN)
     return simulate_points(mask[near], crop_grid(grid, near), plan.labels, rng)
-
-
-def _shifted(instance: VoxelInstance, offset: npt.NDArray[np.integer]) -> VoxelInstance:
-    box = tuple(slice(int(s.start + o), int(s.stop + o)) for s, o in zip(instance.box, offset, strict=True))
-    return replace(
-        instance,
-        foreground=instance.foreground + offset,
-        background=instance.background + offset,
-        extremes=instance.extremes + offset,
-        box=(box[0], box[1], box[2]),
-    )

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 from nnunet_paseg.conversion.sources import Source, as_source
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.io.names import check_names
 from nnunet_paseg.seeds.rules import SeedParameters
 
 ImageMode = Literal["copy", "link", "reference"]
@@ -85,15 +86,7 @@ class DatasetPlan:
                 )
         if "/" in self.name or os.sep in self.name:
             raise PasegError(f"The dataset's name is {self.name!r}: choose a --name without {os.sep}.")
-        for kind, names in (("class", self.class_names), ("channel", self.channel_names)):
-            if not all(isinstance(name, str) and name.strip() for name in names):
-                raise PasegError(f"A {kind} has no name, in {list(names)}: give every {kind} a name.")
-        repeated = [name for name, count in Counter(self.class_names).items() if count > 1]
-        if wrong := [*repeated, *({"background", "ignore"} & set(self.class_names))]:
-            raise PasegError(
-                f"The classes {list(self.class_names)} need different names: {', '.join(wrong)} occurs twice, or is "
-                "one of nnU-Net's own labels (background, ignore)."
-            )
+        check_names(self.class_names, self.channel_names)
         if not 1 <= len(self.class_names) <= MAX_CLASSES:
             raise PasegError(f"A dataset has 1 to {MAX_CLASSES} classes, not {len(self.class_names)}.")
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-
-import torch
 
 from nnunet_paseg.conversion.case import convert_case
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.processes import Killed, in_processes
 from nnunet_paseg.io.writing import OutputError
+from nnunet_paseg.seeds.threads import one_thread
 
 Problem = str | None
 """Message why a case cannot be converted, None if it is converted."""
@@ -46,21 +44,10 @@ def convert_cases(
 
 def _convert(case: Case, plan: DatasetPlan, folder: Path) -> Problem:
     try:
-        with _one_thread():
+        with one_thread():
             convert_case(case, plan, folder)
     except OutputError:
         raise
     except PasegError as error:
         return str(error)
     return None
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute in one thread: the result of the network depends on their number, in the last digits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -72,3 +72,15 @@ def crop_image(image: sitk.Image, window: Window) -> sitk.Image:
     """Return the part of an image in a window; its voxels keep their world coordinates."""
     z, y, x = window
     return image[x.start : x.stop, y.start : y.stop, z.start : z.stop]
+
+
+def shifted(instance: VoxelInstance, offset: npt.NDArray[np.integer]) -> VoxelInstance:
+    """Return a target on the voxels of a window, whose first voxel is at minus the offset (z, y, x)."""
+    z, y, x = (slice(int(s.start + o), int(s.stop + o)) for s, o in zip(instance.box, offset, strict=True))
+    return replace(
+        instance,
+        foreground=instance.foreground + offset,
+        background=instance.background + offset,
+        extremes=instance.extremes + offset,
+        box=(z, y, x),
+    )

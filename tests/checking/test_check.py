@@ -295,8 +295,8 @@ def test_contact_sheet(folder, tmp_path, monkeypatch):
     # Two targets side by side, three panels each.
     assert picture.shape[1] > 4 * picture.shape[0]
     assert picture[..., :3].std() > 0.1
-    monkeypatch.setattr("nnunet_paseg.checking.contact_sheet.ROWS", 1)
-    monkeypatch.setattr("nnunet_paseg.checking.contact_sheet.BLOCKS", 1)
+    monkeypatch.setattr("nnunet_paseg.plotting.contact_sheet.ROWS", 1)
+    monkeypatch.setattr("nnunet_paseg.plotting.contact_sheet.BLOCKS", 1)
     sheet.unlink()
     draw_sheet(reports, ["target"], sheet)
     assert sorted(path.name for path in tmp_path.glob("*.png")) == ["check.png", "check_2.png"]

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
-from nnunet_paseg.checking.contact_sheet import contact_sheet, cut_blocks
+from nnunet_paseg.checking.contact_sheet import cut_blocks
+from nnunet_paseg.plotting.contact_sheet import contact_sheet
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import Instance
 

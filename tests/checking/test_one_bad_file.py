@@ -72,7 +72,7 @@ def test_the_table_comes_before_the_figure(folder, tmp_path, capsys, monkeypatch
     def fail(*_):
         raise RuntimeError("no figure today")
 
-    monkeypatch.setattr("nnunet_paseg.checking.contact_sheet.contact_sheet", fail)
+    monkeypatch.setattr("nnunet_paseg.plotting.contact_sheet.contact_sheet", fail)
     assert main(["check", str(folder), str(folder), "--sheet", str(tmp_path / "check.png")]) == 2
     shown = capsys.readouterr()
     assert "2 cases: 2 ok" in shown.out

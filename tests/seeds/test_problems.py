@@ -18,7 +18,7 @@ from tests.seeds.test_expand_learned import IMAGE, OPTIONS, target
         ),
         (
             lambda z, y, x, _: np.where(x < 5, 0.8, 0.05),
-            ["it has no foreground seeds but its points", "contradicts a foreground point (p = 0.05)"],
+            ["contradicts a foreground point (p = 0.05)", "it has no foreground seeds but its points"],
         ),
         (lambda z, y, x, _: np.where(x < 6, 0.95, 0.3), ["it has no background seeds in its box"]),
         (lambda z, y, x, _: np.where(x < 6, 0.95, 0.05), []),
