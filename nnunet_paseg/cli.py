@@ -10,12 +10,13 @@ from nnunet_paseg.conversion.commands import convert
 from nnunet_paseg.demo import demo
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation import evaluate
+from nnunet_paseg.expansion import command as expand
 from nnunet_paseg.io.console import replace_unprintable
 from nnunet_paseg.nnunet import check_checkpoint, export
 from nnunet_paseg.seeds.learned import command as train_expander
 
 # These modules import torch, nnU-Net and pandas inside functions only, so that `paseg --help` stays instant.
-COMMANDS = (check, check_checkpoint, convert, demo, evaluate, export, report, train_expander)
+COMMANDS = (check, check_checkpoint, convert, demo, evaluate, expand, export, report, train_expander)
 
 EPILOG = """\
 example: paseg demo                             the complete pipeline on phantoms
@@ -29,6 +30,7 @@ a project of your own, once nnU-Net's three folders are set:
   nnUNetv2_train 101 3d_fullres 0 -tr PASegStage1AuxTrainer
   nnUNetv2_train 101 3d_fullres 0 -tr PASegStage2Trainer
   nnUNetv2_predict -i new -o predictions -d 101 -c 3d_fullres -f 0 -tr PASegStage2Trainer
+  paseg expand images points masks              masks of the clicked cases, without training
   paseg report -p predictions -i new            one HTML page with every predicted case
   paseg evaluate -p predictions -r masks        scores, where dense masks exist
   paseg export -d 101 -f 0 -o tumor.zip         the model for a stock nnU-Net

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "evaluation": {"io"},
     "seeds": {"points", "io"},
     "conversion": {"seeds", "points", "io"},
+    "expansion": {"seeds", "points", "plotting", "io"},
     "trainers": {"losses", "plotting", "io"},
     "checking": {"points", "plotting", "io"},
     "nnunet": {"trainers", "io"},

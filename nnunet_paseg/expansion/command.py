@@ -1,0 +1,75 @@
+"""`paseg expand`: the masks of clicked cases."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `paseg expand`."""
+    parser = subparsers.add_parser(
+        "expand",
+        help="write the masks of clicked cases",
+        description="Expand the clicks of every case to a mask, by a network that is trained on synthetic targets. "
+        "The same command resumes: finished cases are kept, unless their files have changed. "
+        "Exit status: 0 all cases have masks, 2 some cases or a folder cannot be used.",
+        epilog="example: paseg expand images points masks --classes tumor edema --channel-names T1 T2",
+    )
+    parser.add_argument("images", type=Path, help="folder of images: CASE.nii.gz, or CASE_0000.nii.gz and so on")
+    parser.add_argument("points", type=Path, help="folder of points (may be the same): CASE.mrk.json, CASE.csv, ...")
+    parser.add_argument("output", type=Path, help="new folder of the masks, CASE.nii.gz")
+    parser.add_argument("--classes", nargs="+", default=["target"], help="classes of the points (default: target)")
+    parser.add_argument("--channel-names", nargs="+", default=["MRI"], help="one name per channel (default: MRI)")
+    parser.add_argument(
+        "--probabilities",
+        action="store_true",
+        help="also write probabilities/CASE_CLASS.nii.gz, 0 to 255 for probabilities from 0 to 1",
+    )
+    parser.add_argument(
+        "--expander",
+        type=Path,
+        metavar="FILE",
+        help="weights of a network of your own (default: those of this package)",
+    )
+    parser.add_argument(
+        "--num-processes", type=int, default=4, help="number of cases expanded at the same time (default: %(default)s)"
+    )
+    parser.add_argument("--num-parts", type=int, default=1, help="number of parts, for several machines (default: 1)")
+    parser.add_argument("--part-id", type=int, default=0, help="index of this part, from 0 (default: 0)")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="expand all cases again, and delete masks that were made with other options",
+    )
+    parser.set_defaults(func=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from nnunet_paseg.expansion.expand import expand
+    from nnunet_paseg.expansion.plan import ExpansionPlan
+    from nnunet_paseg.expansion.summary import summary
+    from nnunet_paseg.seeds.learned.weights import load_expander
+
+    plan = ExpansionPlan(
+        class_names=tuple(arguments.classes),
+        channel_names=tuple(arguments.channel_names),
+        expander=arguments.expander,
+        sha256=load_expander(arguments.expander).sha256,
+        probabilities=arguments.probabilities,
+    )
+    result = expand(
+        arguments.images,
+        arguments.points,
+        arguments.output,
+        plan,
+        num_processes=arguments.num_processes,
+        num_parts=arguments.num_parts,
+        part_id=arguments.part_id,
+        overwrite=arguments.overwrite,
+    )
+    print(summary(result, plan), flush=True)
+    for _, problem in sorted(result.problems.items()):
+        print(f"paseg: error: {' '.join(problem.split())}", file=sys.stderr)
+    return 2 if result.problems else 0
