@@ -23,12 +23,17 @@ def random_tissue(rng: np.random.Generator, target: Mask, field: FloatArray) -> 
         field: Field of the shape on the same grid, positive inside.
     """
     size = len(target)
-    image, texture = _regions(rng, size)
+    regions, levels = _regions(rng, size)
+    texture = rng.uniform(0, 0.1, len(levels)).astype(np.float32)[regions]
     near = ndimage.binary_dilation(target, iterations=2) & ~target
-    around = float(np.median(image[near])) if near.any() else 0.5
+    around = float(np.median(levels[regions[near]])) if near.any() else 0.5
     contrast = rng.choice([rng.uniform(0.03, 0.15), rng.uniform(0.12, 0.4), rng.uniform(0.3, 0.9)], p=[0.25, 0.45, 0.3])
     value = around + contrast * rng.choice([-1, 1]) if rng.random() < 0.75 else rng.uniform(0, 1)
-    if rng.random() < 0.45:
+    if rng.random() < 0.4:  # tissues of the target's own intensity, at which its surface is invisible
+        alike = rng.random(len(levels)) < 0.35
+        levels[alike] = value + rng.uniform(-0.06, 0.06, alike.sum())
+    image = levels[regions]
+    if rng.random() < 0.4:
         image = _neighbours(rng, image, value, target)
     if rng.random() < 0.2:  # a wall, a capsule or an oedema
         rim = ndimage.binary_dilation(target, iterations=int(rng.integers(1, 4))) & ~target
@@ -39,15 +44,15 @@ def random_tissue(rng: np.random.Generator, target: Mask, field: FloatArray) -> 
     return (image + texture * smooth_noise(rng, rng.integers(size // 5, size, 3), size)).astype(np.float32)
 
 
-def _regions(rng: np.random.Generator, size: int) -> tuple[FloatArray, FloatArray]:
-    """Return intensities and strength of texture of several random regions."""
+def _regions(rng: np.random.Generator, size: int) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Return several random regions, and the intensity of each."""
     count = int(rng.integers(2, 8))
     fields = [smooth_noise(rng, rng.integers(2, 10, 3), size) for _ in range(count)]
     regions = np.stack(fields).argmax(0)
     levels = rng.uniform(0, 1, count).astype(np.float32)
     if rng.random() < 0.15:  # hardly any structure
         levels = (levels[0] + 0.05 * levels).astype(np.float32)
-    return levels[regions], rng.uniform(0, 0.1, count).astype(np.float32)[regions]
+    return regions, levels
 
 
 def _neighbours(rng: np.random.Generator, image: FloatArray, value: float, target: Mask) -> FloatArray:
@@ -73,14 +78,14 @@ def _interior(rng: np.random.Generator, value: float, around: float, target: Mas
     """Return intensities that are ``value`` in the main, with what makes targets uneven."""
     size = len(target)
     inside = np.full(target.shape, value, dtype=np.float32)
-    if rng.random() < 0.25:  # a necrotic or fluid core, often as dark as the surroundings
+    if rng.random() < 0.18:  # a necrotic or fluid core, often as dark as the surroundings
         depth = field + rng.uniform(0, 0.15) * smooth_noise(rng, int(rng.integers(3, 7)), size)
         core = depth > np.quantile(depth[target], rng.uniform(0.25, 0.85))
         inside = np.where(core, around if rng.random() < 0.5 else rng.uniform(0, 1), inside)
-    if rng.random() < 0.3:  # patches: calcification, bleeding, fat
+    if rng.random() < 0.15:  # patches: calcification, bleeding, fat
         patch = smooth_noise(rng, int(rng.integers(2, 7)), size)
         inside = np.where(
-            patch > np.quantile(patch[target], rng.uniform(0.4, 0.95)), value + rng.uniform(-0.5, 0.5), inside
+            patch > np.quantile(patch[target], rng.uniform(0.7, 0.97)), value + rng.uniform(-0.5, 0.5), inside
         )
     if rng.random() < 0.3:  # brighter or darker towards the middle
         inside = inside + rng.uniform(-0.35, 0.35) * np.clip(field / max(float(field.max()), 1e-3), 0, 1)
