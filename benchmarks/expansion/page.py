@@ -63,21 +63,21 @@ def page(content: dict[str, Any], figures: Collection[str] = ()) -> str:
 def measured(title: str, measurements: Sequence[dict[str, Any]]) -> str:
     """Return the section of one half, or of the phantoms."""
     records: list[Record] = [record for each in measurements for record in each["rows"]]
-    lines = [f"## {title}", "", *(origin(each) for each in measurements), "", table_of_records(records)]
+    lines = [f"## {title}", "", *(origin(each) for each in measurements), table_of_records(records)]
     if any(any(record["reliability"]["voxels"]) for record in records):
         lines += ["Mean probability and observed fraction of target voxels:", "", reliability_table(records)]
     return "\n".join(lines)
 
 
 def origin(each: dict[str, Any]) -> str:
-    """Return a list item with method, command and revision."""
+    """Return method, revision, weights and command."""
     weights = f", weights `{each['weights'][:12]}`" if each["weights"] else ""
-    return f"* {each.get('method', 'learned')}: `{each['command']}`, revision {each['revision']}{weights}"
+    return f"`{each.get('method', 'learned')}`, revision {each['revision']}{weights}:\n\n    {each['command']}\n"
 
 
 def studied(studies: dict[str, Any]) -> str:
     """Return the section of the studies: mean Dice by kind of target."""
-    lines = ["## Studies", "", "Mean Dice over targets and draws.", "", origin(studies), ""]
+    lines = ["## Studies", "", "Mean Dice over targets and draws.", "", origin(studies)]
     for study in studies["tables"]:
         columns, rows = study["columns"], study["rows"]
         values = [[row["kind"], *(number(row["dice"].get(column)) for column in columns)] for row in rows]

@@ -8,6 +8,7 @@ import shlex
 import pytest
 
 from benchmarks.accuracy.__main__ import build_parser as accuracy_parser
+from benchmarks.expansion.__main__ import build_parser as expansion_parser
 from benchmarks.fuzz.__main__ import build_parser as fuzz_parser
 from nnunet_paseg.cli import build_parser
 from nnunet_paseg.trainers.variants import trainer_class
@@ -41,8 +42,13 @@ def test_commands(page):
             assert build_parser().parse_args(words).func
         elif program == "python":
             assert words[0] == "-m"
-            parser = {"benchmarks.accuracy": accuracy_parser, "benchmarks.fuzz": fuzz_parser}[words[1]]()
-            assert parser.parse_args(words[2:]).output.is_dir()
+            parsers = {
+                "benchmarks.accuracy": accuracy_parser,
+                "benchmarks.expansion": expansion_parser,
+                "benchmarks.fuzz": fuzz_parser,
+            }
+            arguments = parsers[words[1]]().parse_args(words[2:])
+            assert getattr(arguments, "output", ROOT).is_dir()
         else:
             source = nnunet_file(NNUNET[program])
             for option in (word for word in words if word.startswith("-")):
@@ -78,7 +84,7 @@ def test_links(page):
 def test_options_of_our_own_in_the_text(page):
     """Every --option between backticks belongs to paseg, to a conversion script or to nnU-Net."""
     known = {"--c", "--val_best", "--disable_tta", "--verify_dataset_integrity", "--help", "--output"}
-    known |= set(accuracy_parser()._option_string_actions)
+    known |= set(accuracy_parser()._option_string_actions) | set(expansion_parser()._option_string_actions)
     parsers = [load_script(path.stem).build_parser() for path in (ROOT / "dataset_conversion").glob("from_*.py")]
     for action in build_parser()._actions:
         if isinstance(action, argparse._SubParsersAction):

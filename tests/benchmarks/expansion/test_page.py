@@ -44,7 +44,7 @@ def test_a_record_becomes_a_page_and_figures(tmp_path, data):
     assert main([str(data), "--methods", "learned", "--draws", "1", "--record"]) == 0
     text = (tmp_path / "expansion.md").read_text(encoding="utf-8")
     assert text.index("## Reporting half") < text.index("## Choosing half") < text.index("## Studies")
-    assert "* learned: `python -m benchmarks.expansion DATA --half report --methods learned paper --draws 1" in text
+    assert "    python -m benchmarks.expansion DATA --half report --methods learned paper --draws 1 --record\n" in text
     assert str(data) not in text
     assert text.count("| cube (1) | learned |") == text.count("| cube (1) | paper |") == 2
     for study in studies.STUDIES:
