@@ -10,7 +10,7 @@ from nnunet_paseg.conversion.commands import convert
 from nnunet_paseg.demo import demo
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation import evaluate
-from nnunet_paseg.expansion import command as expand
+from nnunet_paseg.expansion import expand
 from nnunet_paseg.io.console import replace_unprintable
 from nnunet_paseg.nnunet import check_checkpoint, export
 from nnunet_paseg.seeds.learned import command as train_expander

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnunet_paseg.expansion.expand import Result
+from nnunet_paseg.expansion.cases import Result
 from nnunet_paseg.expansion.plan import ExpansionPlan
 
 MAX_NAMED = 10
