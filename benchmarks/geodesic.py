@@ -6,37 +6,29 @@ counts. Only the ratios are comparable between machines. The volume is a smooth 
 scanner, one seed in the centre, a spacing of 1 mm, weight 0.5.
 
 Examples:
-    python benchmarks/geodesic.py --sizes 32 64
-    python benchmarks/geodesic.py --geodistk-python geodistk-env/bin/python --output benchmarks/results/geodesic.md
+    python -m benchmarks.geodesic --sizes 32 64
+    python -m benchmarks.geodesic --geodistk-python geodistk-env/bin/python --output benchmarks/results/geodesic.md
 """
 
 import argparse
 import platform
 import shlex
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.ndimage import gaussian_filter
 
+from benchmarks.geodistk import INSTALL, raster_scans
+from nnunet_paseg.errors import PasegError
 from nnunet_paseg.seeds.geodesic import geodesic_distance
 
-WORKER = Path(__file__).with_name("geodistk_worker.py")
 ITERATIONS = (4, 8, 16)
 SPACING_MM = (1.0, 1.0, 1.0)
 WEIGHT = 0.5
-MISSING = (
-    "GeodisTK was not timed: set --geodistk-python to an interpreter that can import it. To install it: "
-    'pip install "numpy<2" setuptools wheel; pip install --no-build-isolation GeodisTK'
-)
-
-Distances = npt.NDArray[np.float32]
+MISSING = f"GeodisTK was not timed: {INSTALL}"
 
 
 def main() -> None:
@@ -51,7 +43,10 @@ def main() -> None:
         lines += [MISSING, "", "| volume | ours, CPU s |", "|---|---|"]
     print("\n".join(lines), flush=True)
     for size in arguments.sizes:
-        lines.append(row(size, arguments.repeats, arguments.geodistk_python))
+        try:
+            lines.append(row(size, arguments.repeats, arguments.geodistk_python))
+        except PasegError as error:
+            sys.exit(f"error: {error}")
         print(lines[-1], flush=True)
     if arguments.geodistk_python:
         note = "Errors against ours are in per cent of the largest distance. A ratio above 1 means that ours is faster."
@@ -74,7 +69,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def machine() -> list[str]:
     """Return the command and the machine that it ran on."""
-    command = shlex.join(["python", "benchmarks/geodesic.py", *sys.argv[1:]])
+    command = shlex.join(["python", "-m", "benchmarks.geodesic", *sys.argv[1:]])
     return [
         f"`{command}`",
         "",
@@ -97,7 +92,9 @@ def row(size: int, repeats: int, geodistk_python: str | None) -> str:
         distance = geodesic_distance(image, seeds, spacing_mm=SPACING_MM, weight=WEIGHT)
         ours.append(time.process_time() - start)
         if geodistk_python:
-            scans = run_geodistk(geodistk_python, image, seeds)
+            scans = raster_scans(
+                geodistk_python, image, seeds, spacing_mm=SPACING_MM, weight=WEIGHT, iterations=ITERATIONS
+            )
             for n in ITERATIONS:
                 theirs[n].append(float(scans[f"seconds_{n}"]))
     cells = [f"{size}^3", f"{min(ours):.2f}"]
@@ -106,19 +103,6 @@ def row(size: int, repeats: int, geodistk_python: str | None) -> str:
             error = np.abs(scans[f"distance_{n}"] - distance).max() / distance.max()
             cells += [f"{min(theirs[n]):.2f} s, {min(theirs[n]) / min(ours):.2f}x", f"{100 * error:.1f} %"]
     return "| " + " | ".join(cells) + " |"
-
-
-def run_geodistk(python: str, image: Distances, seeds: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[Any]]:
-    """Run GeodisTK, and return its distances and seconds for each number of iterations."""
-    with tempfile.TemporaryDirectory() as folder:
-        volume, result = Path(folder, "volume.npz"), Path(folder, "result.npz")
-        np.savez(volume, image=image, seeds=seeds.astype(np.uint8), spacing_mm=SPACING_MM, weight=WEIGHT)
-        command = [python, str(WORKER), str(volume), str(result), *map(str, ITERATIONS)]
-        completed = subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
-        if completed.returncode:
-            raise SystemExit(f"GeodisTK failed in {python}:\n{completed.stderr}\n{MISSING}")
-        with np.load(result) as stored:
-            return dict(stored)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Time GeodisTK on one volume; started by benchmarks/geodesic.py in an interpreter that can import GeodisTK.
+"""Run and time GeodisTK on one volume; started by geodistk.py in an interpreter that can import GeodisTK.
 
 Usage: python geodistk_worker.py VOLUME.npz RESULT.npz ITERATIONS...
 """
