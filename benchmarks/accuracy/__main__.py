@@ -15,12 +15,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.accuracy import RESULTS
-from benchmarks.accuracy.execute import BenchmarkWorkspace, execute
-from benchmarks.accuracy.grid import HEADLINE, METHODS, POINT_SEEDS, TASKS
+from benchmarks.accuracy.execute import execute
+from benchmarks.accuracy.grid import DEFAULT_METHODS, METHODS, POINT_SEEDS
 from benchmarks.accuracy.plots import plot_economics, plot_gaps
-from benchmarks.accuracy.runs import PRESETS, runs
+from benchmarks.accuracy.runs import PRESETS, Seeds, repeats, runs
 from benchmarks.accuracy.scores import Score, keep, read
+from benchmarks.accuracy.source import check_clean
 from benchmarks.accuracy.tables import page
+from benchmarks.accuracy.tasks import TASKS
+from benchmarks.accuracy.workspace import BenchmarkWorkspace
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output
 
@@ -46,14 +49,19 @@ def build_parser() -> argparse.ArgumentParser:
     tasks = [name for name in TASKS if name != "phantom"]
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=tasks, help="default: all but the phantoms")
     parser.add_argument(
-        "--methods", nargs="+", choices=METHODS, default=list(HEADLINE), help=f"default: {' '.join(HEADLINE)}"
+        "--methods", nargs="+", choices=METHODS, default=DEFAULT_METHODS, help=f"default: {' '.join(DEFAULT_METHODS)}"
     )
-    parser.add_argument("--point-seeds", nargs="+", type=int, choices=POINT_SEEDS, default=[0], help="default: 0")
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        choices=range(1, len(POINT_SEEDS) + 1),
+        help="runs per method, the first with point seed 0 and training seed 1, the next with 1 and 2 ...",
+    )
+    parser.add_argument("--point-seeds", nargs="+", type=int, choices=POINT_SEEDS, help="default: 0")
     parser.add_argument(
         "--weight-seeds",
         nargs="+",
         type=int,
-        default=[0],
         help="seeds of the trainings; 0: unseeded, as nnU-Net trains (default)",
     )
     parser.add_argument(
@@ -67,9 +75,19 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--iterations", type=int, help="iterations per epoch (default: the preset's)")
     parser.add_argument("--device", choices=("cpu", "cuda", "mps"), help="default: the preset's")
     parser.add_argument("--num-processes", type=int, help="default: the preset's")
+    parser.add_argument(
+        "--geodistk-python", metavar="PATH", help="interpreter that can import GeodisTK, for the published seeds"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of accuracy.csv (default: %(default)s)")
     parser.add_argument("--tables-only", action="store_true", help="rewrite tables and figures, run nothing")
     return parser
+
+
+def seeds_of(arguments: argparse.Namespace) -> list[Seeds]:
+    """Return the seeds of the runs: of the repeats, or every training seed with every point seed."""
+    if arguments.repeats:
+        return repeats(arguments.repeats)
+    return [Seeds(point, weight) for weight in arguments.weight_seeds or [0] for point in arguments.point_seeds or [0]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,17 +98,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments.tables_only:
         if arguments.data is None or arguments.workspace is None:
             parser.error("DATA and --workspace are required, except with --tables-only")
+        if arguments.repeats and (arguments.point_seeds or arguments.weight_seeds):
+            parser.error("--repeats chooses the seeds: omit --point-seeds and --weight-seeds")
+        try:
+            check_clean()
+        except PasegError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
         preset = PRESETS[arguments.preset]
         workspace = BenchmarkWorkspace(
             arguments.workspace.resolve(),
             arguments.num_processes or preset.num_processes,
             arguments.device or preset.device,
+            arguments.geodistk_python,
         )
         grid = runs(
             arguments.tasks,
             arguments.methods,
-            arguments.point_seeds,
-            arguments.weight_seeds,
+            seeds_of(arguments),
             preset=arguments.preset,
             epochs=arguments.epochs,
             iterations=arguments.iterations,

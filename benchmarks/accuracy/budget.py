@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy.grid import POINT_SEEDS, SHARES, Method, Task
+from benchmarks.accuracy.grid import MIXED, POINT_SEEDS, SHARES, Method
+from benchmarks.accuracy.tasks import Task
 from nnunet_paseg.errors import PasegError
 
 POINT_SECONDS, DENSE_SECONDS = 37, 480
@@ -30,7 +31,7 @@ def cases_for(labels: str, share: float | None, num_train: int) -> tuple[int, in
         num_train: Number of available training cases.
     """
     seconds = (1.0 if share is None else share) * num_train * POINT_SECONDS
-    if labels == "mixed":
+    if labels in MIXED:
         return 1, num_train - 1 if share is None else max(0, int((seconds - DENSE_SECONDS) // POINT_SECONDS))
     if labels == "dense":
         return num_train if share is None else min(num_train, math.ceil(seconds / DENSE_SECONDS)), 0
@@ -49,7 +50,7 @@ def check(method: Method, task: Task) -> None:
     Raises:
         PasegError: There are too few training cases.
     """
-    if method.labels == "mixed" and cases_for("mixed", method.share, task.num_train)[1] == 0:
+    if method.labels in MIXED and cases_for(method.labels, method.share, task.num_train)[1] == 0:
         raise PasegError(
             f"{task.source}: points on {task.num_train} cases take less time than one dense mask, so nothing can be "
             "mixed within the same annotation time: omit this method for this dataset."

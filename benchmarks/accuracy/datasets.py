@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
 from benchmarks.accuracy.budget import drawn, folds
-from benchmarks.accuracy.grid import LABELS, METHODS, TASKS, Task
+from benchmarks.accuracy.grid import LABELS, METHODS, MIXED, Labels
 from benchmarks.accuracy.runs import PRESETS, Run
+from benchmarks.accuracy.source import ROOT, unpack
+from benchmarks.accuracy.tasks import TASKS, Task
+from benchmarks.accuracy.workspace import BenchmarkWorkspace
+from benchmarks.geodistk import INSTALL
 from nnunet_paseg.conversion.dense import choose
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output, write_json
-from nnunet_paseg.nnunet.workspace import Workspace
 
-SCRIPT = Path(__file__).resolve().parents[2] / "dataset_conversion" / "from_dense_dataset.py"
+GEODISTK = Path(__file__).resolve().parent / "geodistk"
+"""Folder of the module that stands in for GeodisTK."""
 
 
 def dataset_of(run: Run) -> tuple[int, str]:
@@ -26,11 +31,11 @@ def dataset_of(run: Run) -> tuple[int, str]:
     return number, name if key == "dense" else f"{name}{run.point_seed}"
 
 
-def convert(workspace: Workspace, run: Run, data: Path) -> str:
+def convert(workspace: BenchmarkWorkspace, run: Run, data: Path) -> str:
     """Convert the run's dataset and return the name of its folder.
 
     Args:
-        workspace: Workspace to convert into.
+        workspace: BenchmarkWorkspace to convert into.
         run: Run, which defines the dataset, the labels and the point seed.
         data: Folder of the dense datasets.
 
@@ -46,14 +51,37 @@ def convert(workspace: Workspace, run: Run, data: Path) -> str:
             raise PasegError(f"{source}: no dense nnU-Net dataset, which {run.task} needs: put it there.")
         options: list[object] = ["--name", name, "--point-seed", run.point_seed]
         options += ["--num-processes", workspace.num_processes, *(["--merge", task.merge] if task.merge else [])]
-        if labels == "mixed":
+        if labels in MIXED:
             split = workspace.folder / "splits" / f"{dataset}.csv"
             write_mixed_split(source, task, run.point_seed, split)
             options += ["--split-csv", split, "--unlisted", "skip"]
         else:
             options += ["--num-train", task.num_train, "--num-test", task.num_test]
-        workspace.run(sys.executable, SCRIPT, source, number, *options, *LABELS[labels].options)
+        script, environment = converter(workspace, LABELS[labels])
+        command = [sys.executable, script, source, number, *options, *LABELS[labels].options]
+        workspace.run(*command, environment=environment)
     return dataset
+
+
+def converter(workspace: BenchmarkWorkspace, labels: Labels) -> tuple[Path, dict[str, str]]:
+    """Return the conversion script of the labels, and its environment variables.
+
+    Raises:
+        PasegError: The labels need GeodisTK and the workspace has no interpreter for it, or an earlier revision is
+            missing.
+    """
+    source, environment = ROOT, {}
+    if labels.revision is not None:
+        source = unpack(labels.revision, workspace.folder / "sources")
+        environment["PYTHONPATH"] = str(source)
+    if labels.geodistk:
+        if workspace.geodistk_python is None:
+            raise PasegError(f"The published seeds need GeodisTK: {INSTALL}")
+        environment |= {
+            "PYTHONPATH": os.pathsep.join(map(str, (GEODISTK, ROOT))),
+            "GEODISTK_PYTHON": workspace.geodistk_python,
+        }
+    return source / "dataset_conversion" / "from_dense_dataset.py", environment
 
 
 def write_mixed_split(source: Path, task: Task, point_seed: int, file: Path) -> None:
@@ -68,7 +96,7 @@ def write_mixed_split(source: Path, task: Task, point_seed: int, file: Path) -> 
         temporary.write_text("".join(f"{case},{part}\n" for case, part in parts.items()), encoding="utf-8")
 
 
-def prepare(workspace: Workspace, run: Run, data: Path) -> tuple[str, str]:
+def prepare(workspace: BenchmarkWorkspace, run: Run, data: Path) -> tuple[str, str]:
     """Convert, plan and preprocess a run's dataset; return the names of the dataset and of its plans."""
     task, preset = TASKS[run.task], PRESETS[run.preset]
     dataset = convert(workspace, run, data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -13,28 +13,23 @@ from typing import Any
 
 from benchmarks.accuracy.budget import check, fold
 from benchmarks.accuracy.datasets import cases_in, prepare
-from benchmarks.accuracy.grid import METHODS, TASKS
+from benchmarks.accuracy.grid import METHODS
 from benchmarks.accuracy.runs import PRESETS, Run
 from benchmarks.accuracy.scores import Score, score_of
+from benchmarks.accuracy.source import revision
+from benchmarks.accuracy.tasks import TASKS
+from benchmarks.accuracy.workspace import BenchmarkWorkspace
 from nnunet_paseg import __version__
 from nnunet_paseg.evaluation.evaluate import evaluate_folder
 from nnunet_paseg.evaluation.table import write_csv
 from nnunet_paseg.io.files import atomic_output, write_json
-from nnunet_paseg.nnunet.workspace import Workspace
 
-HERE = Path(__file__).resolve().parent
 STAGE1 = ("PASegStage1Trainer", "PASegStage1AuxTrainer")
+SESSION = r"Session: revision (?P<revision>\S*), (?P<precision>\w+)"
+"""Line of the benchmark's trainers in nnU-Net's log, once per start."""
 
 
-class BenchmarkWorkspace(Workspace):
-    """A workspace in which nnU-Net finds the benchmark's trainers too."""
-
-    def environment(self) -> dict[str, str]:
-        """Return nnU-Net's environment variables, with the folder of the benchmark's trainers."""
-        return {**super().environment(), "nnUNet_extTrainer": str(HERE / "ext")}
-
-
-def execute(workspace: Workspace, run: Run, data: Path, output: Path) -> Score:
+def execute(workspace: BenchmarkWorkspace, run: Run, data: Path, output: Path) -> Score:
     """Complete a run and copy its record and the scores of its cases into ``output``.
 
     Raises:
@@ -55,16 +50,17 @@ def execute(workspace: Workspace, run: Run, data: Path, output: Path) -> Score:
     return score
 
 
-def _run(workspace: Workspace, run: Run, data: Path, cases: Path) -> dict[str, Any]:
+def _run(workspace: BenchmarkWorkspace, run: Run, data: Path, cases: Path) -> dict[str, Any]:
     """Train, predict and score, and return the record."""
     method, preset = METHODS[run.method], PRESETS[run.preset]
     dataset, plans = prepare(workspace, run, data)
     number = fold(method, run.point_seed)
     trained = [*_stage1(workspace, run, dataset, plans, number), method.trainer + run.suffix]
-    seconds = {}
+    seconds, sessions = {}, []
     for name in trained:
-        model = workspace.train(dataset, name, plans=plans, fold=number, epochs=run.epochs)
-        seconds[name] = training_seconds(model / f"fold_{number}")
+        logs = workspace.train(dataset, name, plans=plans, fold=number, epochs=run.epochs) / f"fold_{number}"
+        seconds[name], own = training_log(logs)
+        sessions += own
     predictions = workspace.folder / "predictions" / run.name
     predictions.parent.mkdir(parents=True, exist_ok=True)
     workspace.predict(dataset, trained[-1], predictions, plans=plans, fold=number, mirroring=preset.mirroring)
@@ -76,17 +72,19 @@ def _run(workspace: Workspace, run: Run, data: Path, cases: Path) -> dict[str, A
         "command": command(run),
         "nnunet_paseg": __version__,
         "nnunetv2": version("nnunetv2"),
-        "revision": revision(),
+        "revision": _distinct([session["revision"] for session in sessions] + [revision()]),
+        "precision": _distinct([session["precision"] for session in sessions]),
         "dataset": dataset,
         "plans": plans,
         "trained_on": splits[number]["train"],
         "seconds": seconds,
+        "sessions": len(sessions),
         "split": {"train": cases_in(raw, "Tr"), "test": cases_in(raw, "Ts")},
         "score": asdict(score_of(run, rows)),
     }
 
 
-def _stage1(workspace: Workspace, run: Run, dataset: str, plans: str, number: int) -> list[str]:
+def _stage1(workspace: BenchmarkWorkspace, run: Run, dataset: str, plans: str, number: int) -> list[str]:
     """Return the names of the trainers that a stage 2 starts from, linked where it expects them; else none."""
     _, stage2, variant = METHODS[run.method].trainer.partition("PASegStage2Trainer")
     if not stage2:
@@ -102,11 +100,17 @@ def _stage1(workspace: Workspace, run: Run, dataset: str, plans: str, number: in
     return names
 
 
-def training_seconds(folder: Path) -> float:
-    """Return the sum of the epochs' times in all logs of a fold."""
+def training_log(folder: Path) -> tuple[float, list[dict[str, str]]]:
+    """Return the sum of the epochs' times, and the revision and precision of every session, from a fold's logs."""
     texts = [log.read_text(encoding="utf-8", errors="replace") for log in sorted(folder.glob("training_log_*.txt"))]
     times = [float(time) for text in texts for time in re.findall(r"Epoch time: ([\d.]+) s", text)]
-    return round(sum(times), 1)
+    sessions = [match.groupdict() for text in texts for match in re.finditer(SESSION, text)]
+    return round(sum(times), 1), sessions
+
+
+def _distinct(values: Sequence[str]) -> str:
+    """Return the distinct values in order of appearance: more than one if the source or the machine has changed."""
+    return ", ".join(dict.fromkeys(values))
 
 
 def command(run: Run) -> str:
@@ -114,14 +118,6 @@ def command(run: Run) -> str:
     words = ["python -m benchmarks.accuracy DATA --workspace FOLDER", f"--tasks {run.task} --methods {run.method}"]
     words += [f"--point-seeds {run.point_seed} --weight-seeds {run.weight_seed}", f"--preset {run.preset}"]
     return " ".join([*words, f"--epochs {run.epochs} --iterations {run.iterations}"])
-
-
-def revision() -> str:
-    """Return the revision of the source, with "-dirty" for local changes; empty without git."""
-    if shutil.which("git") is None:
-        return ""
-    words = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    return subprocess.run(words, cwd=HERE, capture_output=True, text=True, encoding="utf-8").stdout.strip()
 
 
 def _copy(source: Path, target: Path) -> None:

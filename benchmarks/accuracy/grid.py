@@ -1,66 +1,11 @@
-"""The grid: datasets, training labels and methods."""
+"""The grid: training labels and methods."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Task:
-    """A dataset, split by case, and its settings.
-
-    Attributes:
-        title: Name in tables that readers see first.
-        source: Folder of the dense dataset.
-        dataset_id: Number of the dense reference dataset; those of the others follow from it (see :class:`Labels`).
-        num_train: Number of training cases, drawn with seed 0.
-        num_test: Number of test cases, drawn with seed 0.
-        merge: Name of the one class that all classes become, or None to keep them.
-        spacing_mm: Spacing (z, y, x) without a GPU, or None for nnU-Net's choice.
-        epochs: Epochs per training without a GPU.
-        targets: Targets per case, for the annotation time.
-        mirroring: Whether to augment by mirroring; not where a mirror turns one class into another.
-    """
-
-    title: str
-    source: str
-    dataset_id: int
-    num_train: int
-    num_test: int
-    merge: str | None = None
-    spacing_mm: tuple[float, float, float] | None = None
-    epochs: int = 20
-    targets: int = 1
-    mirroring: bool = True
-
-
-TASKS = {
-    "hippocampus-2mm": Task(
-        "hippocampus", "Dataset004_Hippocampus", 310, 60, 40, merge="hippocampus", spacing_mm=(2.0, 2.0, 2.0)
-    ),
-    # Anterior and posterior, or left and right, look alike in a mirror.
-    "hippocampus2": Task(
-        *("hippocampus, two parts", "Dataset004_Hippocampus", 330, 60, 40),
-        spacing_mm=(2.0, 2.0, 2.0),
-        targets=2,
-        mirroring=False,
-    ),
-    "atrium-4mm": Task("left atrium", "Dataset050_LeftAtrium", 320, 45, 30, spacing_mm=(4.0, 4.0, 4.0)),
-    "abdomen": Task(
-        *("four abdominal organs", "Dataset070_AbdomenMR", 340, 10, 5),
-        spacing_mm=(7.7, 10.0, 10.0),
-        epochs=10,
-        targets=4,
-        mirroring=False,
-    ),
-    "sarcoma": Task("sarcoma", "Dataset060_SoftTissueSarcoma", 350, 22, 11, spacing_mm=(6.0, 6.0, 6.0)),
-    "phantom": Task("phantom", "Dataset900_Phantom", 360, 24, 12, epochs=2),
-}
-"""With a coarse spacing, networks are small and a CPU can finish their training.
-
-The two classes of the hippocampus are merged in one task and kept in the other. The phantoms are those of
-``make benchmark-quick``.
-"""
+BEFORE_LEARNED = "35624d6"
+"""Last revision whose default seeds were the rule ``adaptive``, which converts the datasets of that rule."""
 
 
 @dataclass(frozen=True)
@@ -71,24 +16,34 @@ class Labels:
         options: Options of the conversion.
         offset: Difference between the numbers of the dataset and of the task's dense dataset, for point seed 0.
         per_point_seed: Further difference per point seed.
+        revision: Revision of this repository that converts, or None for the present one.
+        geodistk: Whether the conversion needs GeodisTK.
     """
 
     options: tuple[str, ...]
     offset: int
-    per_point_seed: int
+    per_point_seed: int = 1
+    revision: str | None = None
+    geodistk: bool = False
 
 
 LABELS = {
     "dense": Labels(("--dense",), 0, 0),
-    "adaptive": Labels(("--seeds", "adaptive"), 1, 2),
+    "learned": Labels(("--seeds", "learned"), 500),
+    "learnedmixed": Labels(("--seeds", "learned", "--dense-validation"), 504),
+    "adaptive": Labels(("--seeds", "adaptive"), 1, 2, BEFORE_LEARNED),
+    "narrow": Labels(("--seeds", "adaptive", "--background", "1.5"), 400, 1, BEFORE_LEARNED),
+    "mixed": Labels(("--seeds", "adaptive", "--dense-validation"), 300, 1, BEFORE_LEARNED),
     "paper": Labels(("--seeds", "paper"), 2, 2),
+    # GeodisTK's raster scans, which have not converged, give more seeds with the same threshold.
+    "published": Labels(("--seeds", "paper", "--backend", "geodistk"), 600, geodistk=True),
     # By the paper's rule, voxels nearer than a fraction of the largest distance in the box are foreground. A fraction
     # of almost zero keeps the clicked voxels; a fraction of one keeps all but the farthest voxel of the box.
-    "points": Labels(("--seeds", "paper", "--threshold", "1e-6"), 100, 1),
-    "box": Labels(("--seeds", "paper", "--threshold", "1"), 200, 1),
-    "narrow": Labels(("--seeds", "adaptive", "--background", "1.5"), 400, 1),
-    "mixed": Labels(("--seeds", "adaptive", "--dense-validation"), 300, 1),
+    "points": Labels(("--seeds", "paper", "--threshold", "1e-6"), 100),
+    "box": Labels(("--seeds", "paper", "--threshold", "1"), 200),
 }
+MIXED = ("mixed", "learnedmixed")
+"""Labels with one densely annotated case."""
 
 
 @dataclass(frozen=True)
@@ -104,55 +59,61 @@ class Method:
     """
 
     labels: str
-    trainer: str
+    trainer: str = "nnUNetTrainer"
     share: float | None = None
     starts_from: str = ""
 
 
 METHODS = {
-    "points-only": Method("points", "nnUNetTrainer"),
-    "box-filled": Method("box", "nnUNetTrainer"),
-    "seeds-paper": Method("paper", "nnUNetTrainer"),
-    "stage1-seeds-paper": Method("paper", "PASegStage1Trainer"),
-    "stage2-seeds-paper": Method("paper", "PASegStage2Trainer"),
-    "stage1-paper": Method("paper", "PASegStage1Trainer_paper"),
-    "stage2-paper": Method("paper", "PASegStage2Trainer_paper", starts_from="_paper"),
-    "seeds-narrow": Method("narrow", "nnUNetTrainer"),
-    "seeds": Method("adaptive", "nnUNetTrainer"),
-    "stage1-narrow": Method("narrow", "PASegStage1Trainer"),
-    "stage1-no-mcrf": Method("adaptive", "PASegStage1Trainer_nomcrf"),
-    "stage1-no-vm": Method("adaptive", "PASegStage1Trainer_novm"),
-    "stage1-plain": Method("adaptive", "PASegStage1Trainer_plain"),
-    "stage1-no-calibration": Method("adaptive", "PASegStage1Trainer_nocalibration"),
-    "stage1": Method("adaptive", "PASegStage1Trainer"),
-    "stage2-self": Method("adaptive", "PASegStage2Trainer_self"),
-    "stage2-distillation": Method("adaptive", "PASegStage2Trainer_distillation"),
-    "stage2-hard": Method("adaptive", "PASegStage2Trainer_hard"),
-    "stage2-no-teachers": Method("adaptive", "PASegStage2Trainer_noteachers"),
-    "stage2-plain": Method("adaptive", "PASegStage2Trainer_fromplain", starts_from="_plain"),
-    "stage2": Method("adaptive", "PASegStage2Trainer"),
-    "seeds-fifth": Method("adaptive", "nnUNetTrainer", share=0.2),
-    "seeds-half": Method("adaptive", "nnUNetTrainer", share=0.5),
-    "stage1-half": Method("adaptive", "PASegStage1Trainer", share=0.5),
-    "stage2-half": Method("adaptive", "PASegStage2Trainer", share=0.5),
-    "mixed-stage1": Method("mixed", "PASegStage1Trainer", share=1.0),
-    "mixed": Method("mixed", "PASegStage2Trainer", share=1.0),
-    "dense-few-fifth": Method("dense", "nnUNetTrainer", share=0.2),
-    "dense-few-half": Method("dense", "nnUNetTrainer", share=0.5),
-    "dense-few": Method("dense", "nnUNetTrainer", share=1.0),
-    "dense": Method("dense", "nnUNetTrainer"),
+    "points-only": Method("points"),
+    "box-filled": Method("box"),
+    "published": Method("published"),
+    "paper-exact": Method("paper"),
+    "paper-exact-stage1": Method("paper", "PASegStage1Trainer_paper"),
+    "adaptive-narrow": Method("narrow"),
+    "adaptive": Method("adaptive"),
+    "adaptive-narrow-stage1": Method("narrow", "PASegStage1Trainer"),
+    "adaptive-stage1-no-mcrf": Method("adaptive", "PASegStage1Trainer_nomcrf"),
+    "adaptive-stage1-no-vm": Method("adaptive", "PASegStage1Trainer_novm"),
+    "adaptive-stage1-plain": Method("adaptive", "PASegStage1Trainer_plain"),
+    "adaptive-stage1-no-calibration": Method("adaptive", "PASegStage1Trainer_nocalibration"),
+    "adaptive-stage1": Method("adaptive", "PASegStage1Trainer"),
+    "adaptive-stage2-self": Method("adaptive", "PASegStage2Trainer_self"),
+    "adaptive-stage2-distillation": Method("adaptive", "PASegStage2Trainer_distillation"),
+    "adaptive-stage2-hard": Method("adaptive", "PASegStage2Trainer_hard"),
+    "adaptive-stage2-no-teachers": Method("adaptive", "PASegStage2Trainer_noteachers"),
+    "adaptive-stage2-plain": Method("adaptive", "PASegStage2Trainer_fromplain", starts_from="_plain"),
+    "adaptive-stage2": Method("adaptive", "PASegStage2Trainer"),
+    "adaptive-mixed-stage1": Method("mixed", "PASegStage1Trainer", share=1.0),
+    "learned-fifth": Method("learned", share=0.2),
+    "learned-half": Method("learned", share=0.5),
+    "learned": Method("learned"),
+    "learned-stage1": Method("learned", "PASegStage1Trainer"),
+    "learned-stage2": Method("learned", "PASegStage2Trainer"),
+    "learned-mixed": Method("learnedmixed", share=1.0),
+    "dense-few-fifth": Method("dense", share=0.2),
+    "dense-few-half": Method("dense", share=0.5),
+    "dense-few": Method("dense", share=1.0),
+    "dense": Method("dense"),
 }
-"""Methods by name, in the order of the tables."""
+"""Methods by name, in the order of the tables. A name starts with the labels; without a stage, nnU-Net is stock."""
+
+DEFAULT_METHODS = ("paper-exact", "learned", "dense")
+"""Methods that run by default."""
 
 HEADLINE = {
-    "seeds-paper": "nnU-Net, published seeds",
-    "stage1-paper": "stage 1, as published",
-    "seeds": "nnU-Net, our seeds",
-    "stage1": "stage 1",
-    "stage2": "stage 2",
-    "dense": "nnU-Net, dense masks",
+    "published": "published seeds",
+    "paper-exact": "published rule, exact distances",
+    "paper-exact-stage1": "the same, published stage 1",
+    "adaptive": "old default seeds",
+    "adaptive-stage1": "old default seeds, stage 1",
+    "adaptive-stage2": "old default seeds, stage 2",
+    "learned": "learned seeds",
+    "learned-stage1": "learned seeds, stage 1",
+    "learned-stage2": "learned seeds, stage 2",
+    "dense": "dense masks",
 }
-"""Methods that run by default, with their column titles in the headline table."""
+"""Methods of the headline table, with their column titles."""
 
 SHARES = (1.0, 0.5, 0.2)
 POINT_SEEDS = range(4)

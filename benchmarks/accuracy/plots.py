@@ -12,22 +12,24 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from benchmarks.accuracy.budget import minutes
-from benchmarks.accuracy.grid import METHODS, TASKS
+from benchmarks.accuracy.gaps import gap_closed
+from benchmarks.accuracy.grid import METHODS
 from benchmarks.accuracy.scores import Score
-from benchmarks.accuracy.tables import PAPER, gap_closed
+from benchmarks.accuracy.tasks import TASKS
 from nnunet_paseg.io.files import atomic_output
 
 # Okabe and Ito's palette, which colour-blind readers can distinguish too.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-MARKERS = "osD^vP"
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
+MARKERS = "osD^vPX"
 
 CURVES = {
     "dense masks": ("dense-few-fifth", "dense-few-half", "dense-few", "dense"),
-    "points, seeds alone": ("seeds-fifth", "seeds-half", "seeds"),
-    "points, stage 1": ("stage1-half", "stage1"),
-    "points, stage 2": ("stage2-half", "stage2"),
-    "mixed, stage 1": ("mixed-stage1",),
-    "mixed, stage 2": ("mixed",),
+    "points, learned seeds": ("learned-fifth", "learned-half", "learned"),
+    "points and a mask, learned seeds": ("learned-mixed",),
+    "points, old default seeds": ("adaptive",),
+    "the same, stage 1": ("adaptive-stage1",),
+    "the same, stage 2": ("adaptive-stage2",),
+    "points and a mask, old default, stage 1": ("adaptive-mixed-stage1",),
 }
 """Methods along each curve of the economics, in order of annotation time."""
 
@@ -36,13 +38,13 @@ LOWEST = -0.5
 
 
 def plot_gaps(scores: Sequence[Score], file: Path) -> None:
-    """Plot the gap closed between published seeds and dense masks, one marker per run.
+    """Plot the gap closed between the published rule and dense masks, one marker per run.
 
     Markers are hollow where the gap is too small. Values below :data:`LOWEST` are drawn there, with their value.
     Methods that train on a subset of the cases are in the other figure.
     """
     whole = [name for name, method in METHODS.items() if method.share is None]
-    found = [(s, gap) for s in scores if s.method in whole and (gap := gap_closed(s, scores, PAPER)) is not None]
+    found = [(s, gap) for s in scores if s.method in whole and (gap := gap_closed(s, scores)) is not None]
     methods = [method for method in whole if any(score.method == method for score, _ in found)]
     datasets = sorted({score.dataset for score, _ in found})
     figure = Figure(figsize=(max(5, 0.9 * len(methods) + 2.5), 4), layout="constrained")
@@ -65,7 +67,7 @@ def plot_gaps(scores: Sequence[Score], file: Path) -> None:
         # The legend's marker is always filled.
         title = TASKS[dataset].title
         axes.plot([], [], MARKERS[index % len(MARKERS)], color=COLOURS[index % len(COLOURS)], label=title)
-    for level, name in ((0, "published seeds"), (1, "dense masks")):
+    for level, name in ((0, "published rule, exact"), (1, "dense masks")):
         axes.axhline(level, color="0.6", linewidth=1)
         axes.text(1.0, level, f" {name}", transform=axes.get_yaxis_transform(), va="center", color="0.4")
     axes.set_xticks(range(len(methods)), methods, rotation=30, ha="right")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from benchmarks.accuracy.grid import TASKS
+from benchmarks.accuracy.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -63,24 +64,34 @@ class Run:
         return f"{self.task}_{self.method}_{self.point_seed}{self.suffix}{other}"
 
 
+class Seeds(NamedTuple):
+    """Seeds of one run: of the simulated points and of the training."""
+
+    point: int
+    weight: int
+
+
+def repeats(number: int) -> list[Seeds]:
+    """Return the seeds of repeated runs, which differ in the points and in the training."""
+    return [Seeds(index, index + 1) for index in range(number)]
+
+
 def runs(
     tasks: Sequence[str],
     methods: Sequence[str],
-    point_seeds: Sequence[int],
-    weight_seeds: Sequence[int] = (0,),
+    seeds: Sequence[Seeds] = (Seeds(0, 0),),
     *,
     preset: str = "cpu",
     epochs: int | None = None,
     iterations: int | None = None,
 ) -> Iterator[Run]:
-    """Yield the runs in order of execution; dense masks do not depend on the points and run once per weight seed."""
+    """Yield the runs in order of execution; dense masks do not depend on the points and run once per training seed."""
     chosen = PRESETS[preset]
     for task in tasks:
         length = (epochs or chosen.epochs or TASKS[task].epochs, iterations or chosen.iterations)
-        for weight_seed in weight_seeds:
-            for point_seed in point_seeds:
-                for method in methods:
-                    if method != "dense":
-                        yield Run(task, method, point_seed, *length, weight_seed, preset)
-                    elif point_seed == point_seeds[0]:
-                        yield Run(task, method, 0, *length, weight_seed, preset)
+        found = {
+            Run(task, method, 0 if method == "dense" else point, *length, weight, preset): None
+            for point, weight in seeds
+            for method in methods
+        }
+        yield from found

@@ -1,4 +1,4 @@
-"""The tables: the headline, all runs with the gap to dense masks that each closes, and their means."""
+"""The tables: the headline, every method over its runs, and every run."""
 
 from __future__ import annotations
 
@@ -7,127 +7,132 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
-from scipy.stats import wilcoxon
+from benchmarks.accuracy.gaps import BASELINE, DENSE, OLD_DEFAULT, SMALLEST_GAP, comparable, gap_closed, p_value
+from benchmarks.accuracy.grid import HEADLINE, METHODS
+from benchmarks.accuracy.scores import Score
+from benchmarks.accuracy.tasks import TASKS
 
-from benchmarks.accuracy.grid import HEADLINE, METHODS, TASKS
-from benchmarks.accuracy.scores import Score, read_cases
-
-BASELINE, PAPER, DENSE = "seeds", "seeds-paper", "dense"
-
-SMALLEST_GAP = 0.10
-"""Smallest difference in Dice between seeds and dense masks; below it, the gap closed is mostly noise."""
-
-SETTINGS = ("dataset", "iterations", "point seed", "training seed")
-"""Columns that identify a run, except for its method."""
+ENOUGH_RUNS = 3
+"""Number of runs from which on a mean is not marked."""
 
 
 @dataclass(frozen=True)
-class Gap:
-    """The fraction of the gap between a baseline and dense masks that a method closes.
+class Repeated:
+    """The runs of one method with the same dataset, iterations and preset, which differ in their seeds."""
 
-    Attributes:
-        closed: Fraction, 1 for a method that is as good as dense masks.
-        counts: Whether the gap is at least :data:`SMALLEST_GAP`.
-    """
+    scores: tuple[Score, ...]
 
-    closed: float
-    counts: bool
+    @property
+    def dice(self) -> float:
+        """Mean Dice over the runs."""
+        return fmean(score.dice for score in self.scores)
+
+    @property
+    def std(self) -> float | None:
+        """Standard deviation of Dice over the runs; None for a single run."""
+        return stdev(score.dice for score in self.scores) if len(self.scores) > 1 else None
+
+    @property
+    def count(self) -> str:
+        """Number of runs, marked if it is small."""
+        return f"{len(self.scores)}{'' if len(self.scores) >= ENOUGH_RUNS else '†'}"
 
     def __str__(self) -> str:
-        """Return the fraction, with an asterisk if the gap is too small."""
-        return f"{self.closed:.2f}{'' if self.counts else '*'}"
+        """Return mean, standard deviation and number of runs."""
+        return f"{self.dice:.3f}{'' if self.std is None else f' ± {self.std:.3f}'} ({self.count})"
 
 
-def gap_closed(score: Score, scores: Sequence[Score], baseline: str = BASELINE) -> Gap | None:
-    """Return (method - baseline) / (dense - baseline) in Dice; None if either is not measured, and for both ends.
-
-    The other runs have the same dataset, points, iterations, preset and training seed. One run on the published seeds
-    serves all training seeds. One run on dense masks serves all training and point seeds.
-    """
-    same = _same(score, scores)
-    if score.method in (baseline, PAPER, DENSE) or not {baseline, DENSE} <= same.keys():
-        return None
-    gap = same[DENSE].dice - same[baseline].dice
-    # Dense masks that are no better than the seeds leave no gap to close.
-    return None if gap <= 0 else Gap((score.dice - same[baseline].dice) / gap, gap >= SMALLEST_GAP)
+Budget = tuple[str, int, str]
+"""Dataset, iterations and preset."""
 
 
-def _same(score: Score, scores: Sequence[Score]) -> dict[str, Score]:
-    """Return the comparable runs by method; of several on one method, the one with the same training seed."""
-    budget = (score.dataset, score.iterations, score.preset)
-    mine = [other for other in scores if (other.dataset, other.iterations, other.preset) == budget]
-    mine = [other for other in mine if other.method == DENSE or other.point_seed == score.point_seed]
-    mine = [other for other in mine if other.method in (PAPER, DENSE) or other.weight_seed == score.weight_seed]
-    mine.sort(key=lambda other: other.weight_seed == score.weight_seed)
-    return {other.method: other for other in mine}
-
-
-def p_value(score: Score, scores: Sequence[Score], results: Path, baseline: str = BASELINE) -> float | None:
-    """Return the p-value of Wilcoxon's two-sided signed-rank test over the test cases against the baseline.
-
-    Args:
-        score: Score of the method.
-        scores: All scores, the baseline's included.
-        results: Folder with the scores per case, in ``cases``.
-        baseline: Method to test against.
-
-    Returns:
-        p-value; None if the scores per case are missing or belong to different cases.
-    """
-    other = _same(score, scores).get(baseline)
-    if other is None or other == score:
-        return None
-    mine, theirs = (read_cases(results / "cases" / f"{each.name}.csv") for each in (score, other))
-    if not mine or mine.keys() != theirs.keys():
-        return None
-    differences = [mine[case] - theirs[case] for case in mine]
-    return float(wilcoxon(differences).pvalue) if any(differences) else 1.0
+def repeated(scores: Sequence[Score]) -> dict[Budget, dict[str, Repeated]]:
+    """Return the runs by dataset, iterations and preset, and by method, in the order of the scores."""
+    found: dict[Budget, dict[str, list[Score]]] = {}
+    for score in scores:
+        methods = found.setdefault((score.dataset, score.iterations, score.preset), {})
+        methods.setdefault(score.method, []).append(score)
+    return {
+        budget: {method: Repeated(tuple(runs)) for method, runs in methods.items()} for budget, methods in found.items()
+    }
 
 
 def headline_table(scores: Sequence[Score]) -> str:
-    """Return the headline in Markdown: one row per baseline, with the Dice of the headline's methods and its SD.
+    """Return the headline in Markdown: one row per dataset with dense masks, one column per method that was run.
 
-    The methods of a row have the same points. The last row is the mean gap closed from the published seeds, as in
-    :func:`means_table`.
+    The last rows are means over the datasets and over the runs.
     """
-    lines = _head(*SETTINGS, *HEADLINE.values())
-    for score in scores:
-        same = _same(score, scores)
-        if score.method == BASELINE and DENSE in same:
-            found = [same.get(method) for method in HEADLINE]
-            dice = [f"{each.dice:.3f} ± {each.dice_std:.3f}" if each else "" for each in found]
-            lines.append(f"| {_settings(score, TASKS[score.dataset].title)} | {' | '.join(dice)} |")
-    if len(lines) == 2:
+    rows = {budget: methods for budget, methods in repeated(scores).items() if DENSE in methods}
+    shown = [method for method in HEADLINE if any(method in methods for methods in rows.values())]
+    rows = {budget: methods for budget, methods in rows.items() if len(methods.keys() & set(shown)) > 1}
+    if not rows:
         return ""
-    ends = {PAPER: "0", DENSE: "1"}
-    gaps = [ends.get(method) or _mean_gap(method, scores, PAPER) for method in HEADLINE]
-    return "\n".join([*lines, f"| **gap closed**, mean (runs) | | | | {' | '.join(gaps)} |\n"])
+    lines = _head("dataset", "iterations", *(HEADLINE[method] for method in shown))
+    for (dataset, iterations, preset), methods in rows.items():
+        dice = [str(methods.get(method, "")) for method in shown]
+        lines.append(f"| {_budget(TASKS[dataset].title, iterations, preset)} | {' | '.join(dice)} |")
+    fractions, gaps = [_mean_fraction(m, rows) for m in shown], [_mean_gap(m, scores) for m in shown]
+    lines.append(f"| **fraction of dense**, mean (datasets) | | {' | '.join(fractions)} |")
+    lines.append(f"| **gap closed**, mean (runs) | | {' | '.join(gaps)} |")
+    return "\n".join(lines) + "\n"
 
 
 def _head(*titles: str) -> list[str]:
     return [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
 
 
-def _settings(score: Score, dataset: str) -> str:
-    """Return the cells of the columns :data:`SETTINGS`."""
-    return f"{_budget(dataset, score.iterations, score.preset)} | {score.point_seed} | {score.weight_seed}"
-
-
 def _budget(dataset: str, iterations: int, preset: str) -> str:
     return f"{dataset} | {iterations}" + (f" ({preset})" if preset != "cpu" else "")
 
 
+def _mean_fraction(method: str, rows: dict[Budget, dict[str, Repeated]]) -> str:
+    if method == DENSE:
+        return "1"
+    fractions = [methods[method].dice / methods[DENSE].dice for methods in rows.values() if method in methods]
+    return f"{fmean(fractions):.2f} ({len(fractions)})"
+
+
+def _mean_gap(method: str, scores: Sequence[Score]) -> str:
+    if method in (BASELINE, DENSE):
+        return "0" if method == BASELINE else "1"
+    own = [gap_closed(score, scores) for score in scores if score.method == method]
+    gaps = [gap.closed for gap in own if gap is not None and gap.counts]
+    return f"{fmean(gaps):.2f} ({len(gaps)})" if gaps else ""
+
+
+def methods_table(scores: Sequence[Score]) -> str:
+    """Return every method of every dataset in Markdown, with means over its runs."""
+    columns = ("runs", "mean Dice", "SD over runs", "mean SD over cases", "fraction of dense")
+    lines = _head("dataset", "iterations", "method", *columns)
+    for (dataset, iterations, preset), methods in repeated(scores).items():
+        for method in sorted(methods, key=_place):
+            runs, dense = methods[method], methods.get(DENSE)
+            spread = "" if runs.std is None else f"{runs.std:.3f}"
+            cases = fmean(score.dice_std for score in runs.scores)
+            fraction = "" if dense is None or method == DENSE else f"{runs.dice / dense.dice:.2f}"
+            values = f"{runs.count} | {runs.dice:.3f} | {spread} | {cases:.3f} | {fraction}"
+            lines.append(f"| {_budget(dataset, iterations, preset)} | {method} | {values} |")
+    return "\n".join(lines) + "\n"
+
+
+def _place(method: str) -> tuple[int, str]:
+    # A method that no longer exists is still a row of the table, the last one.
+    return list(METHODS).index(method) if method in METHODS else len(METHODS), method
+
+
 def runs_table(scores: Sequence[Score], results: Path) -> str:
     """Return all runs in Markdown, one row per run."""
-    columns = ("method", "Dice", "SD over cases", "ASSD mm", "HD95 mm", "undefined distances", "gap closed")
-    lines = _head(*SETTINGS, *columns, "gap closed from published seeds", "fraction of dense", "p")
+    settings = ("dataset", "iterations", "point seed", "training seed", "method")
+    columns = ("Dice", "SD over cases", "ASSD mm", "HD95 mm", "undefined distances", "gap closed", "fraction of dense")
+    lines = _head(*settings, *columns, f"p, `{OLD_DEFAULT}`", f"p, `{DENSE}`")
     for score in scores:
         distances = f"{score.assd_mm:.2f} | {score.hd95_mm:.2f} | {score.undefined_distances}"
-        gaps = " | ".join(str(gap_closed(score, scores, baseline) or "") for baseline in (BASELINE, PAPER))
-        dense, p = _same(score, scores).get(DENSE), p_value(score, scores, results)
+        dense, gap = comparable(score, scores).get(DENSE), gap_closed(score, scores) or ""
         fraction = "" if dense is None or dense == score else f"{score.dice / dense.dice:.2f}"
-        values = f"{score.method} | {score.dice:.3f} | {score.dice_std:.3f} | {distances} | {gaps} | {fraction}"
-        lines.append(f"| {_settings(score, score.dataset)} | {values} | {_short(p)} |")
+        p = " | ".join(_short(p_value(score, scores, results, other)) for other in (OLD_DEFAULT, DENSE))
+        run = f"{_budget(score.dataset, score.iterations, score.preset)} | {score.point_seed} | {score.weight_seed}"
+        values = f"{score.dice:.3f} | {score.dice_std:.3f} | {distances} | {gap} | {fraction} | {p}"
+        lines.append(f"| {run} | {score.method} | {values} |")
     return "\n".join(lines) + "\n"
 
 
@@ -137,44 +142,21 @@ def _short(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def spread_table(scores: Sequence[Score]) -> str:
-    """Return the mean Dice over repeated runs in Markdown, for methods with several point or training seeds."""
-    lines = _head("dataset", "iterations", "method", "runs", "mean Dice", "SD over runs")
-    runs: dict[tuple[str, int, str, str], list[float]] = {}
-    for score in scores:
-        runs.setdefault((score.dataset, score.iterations, score.preset, score.method), []).append(score.dice)
-    for (dataset, iterations, preset, method), dice in runs.items():
-        if len(dice) > 1:
-            values = f"{method} | {len(dice)} | {fmean(dice):.3f} | {stdev(dice):.3f}"
-            lines.append(f"| {_budget(dataset, iterations, preset)} | {values} |")
-    return "\n".join(lines) + "\n" if len(lines) > 2 else ""
-
-
-def means_table(scores: Sequence[Score]) -> str:
-    """Return each method's mean gap closed in Markdown, over the runs whose gap is large enough."""
-    lines = _head("method", "mean gap closed (runs)", "mean gap closed from published seeds (runs)")
-    for method in METHODS:
-        columns = [_mean_gap(method, scores, baseline) for baseline in (BASELINE, PAPER)]
-        if any(columns):
-            lines.append(f"| {method} | {columns[0]} | {columns[1]} |")
-    return "\n".join(lines) + "\n"
-
-
-def _mean_gap(method: str, scores: Sequence[Score], baseline: str) -> str:
-    own = [gap_closed(score, scores, baseline) for score in scores if score.method == method]
-    gaps = [gap.closed for gap in own if gap is not None and gap.counts]
-    return f"{fmean(gaps):.2f} ({len(gaps)})" if gaps else ""
+NOTES = f"""\
+* Dice with ± is mean and SD over runs, with the number of runs in brackets. Runs differ in the training seed and,
+  except for `{DENSE}`, in the simulated points.
+* † marks fewer than {ENOUGH_RUNS} runs, too few for small differences.
+* `{OLD_DEFAULT}` and the methods that start with it have the default seeds of earlier versions.
+* SD over cases: standard deviation over test cases and classes.
+* undefined distances: number of cases and classes with an empty prediction or reference.
+* fraction of dense: Dice divided by the Dice of `{DENSE}`.
+* gap closed: (method - `{BASELINE}`) / (`{DENSE}` - `{BASELINE}`) in Dice. An asterisk marks runs with a gap below
+  {SMALLEST_GAP:g} Dice, which are excluded from the means.
+* p: Wilcoxon's signed-rank test over the test cases against `{OLD_DEFAULT}` and against `{DENSE}`.
+"""
 
 
 def page(scores: Sequence[Score], results: Path) -> str:
     """Return all tables and their notes in Markdown, the headline first."""
-    notes = f"""\
-* SD over cases: standard deviation over test cases and classes.
-* undefined distances: number of cases and classes with an empty prediction or reference.
-* gap closed: (method - `seeds`) / (`dense` - `seeds`) in Dice; from published seeds: the same with `seeds-paper`.
-  An asterisk marks runs with a gap below {SMALLEST_GAP:g} Dice, which are excluded from the means.
-* fraction of dense: Dice divided by the Dice of `dense`.
-* p: Wilcoxon's signed-rank test against `seeds` over the test cases.
-"""
-    parts = (headline_table(scores), runs_table(scores, results), notes, spread_table(scores), means_table(scores))
+    parts = (headline_table(scores), NOTES, methods_table(scores), runs_table(scores, results))
     return "\n".join(part for part in parts if part)

@@ -1,17 +1,26 @@
-"""The module in which nnU-Net finds the benchmark's trainers: ablations of this package's trainers, or with a seed.
+"""The module in which nnU-Net finds the benchmark's trainers: stock ones, and this package's with ablations or a seed.
 
 nnU-Net imports this file by its bare name, so that it cannot import other modules of the benchmark.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from typing import Any
 
 import numpy as np
 import torch
+from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch import nn
+
+from nnunet_paseg.seeds.learned.train import fast_bfloat16
+from nnunet_paseg.trainers.architectures import to_channels_last
+from nnunet_paseg.trainers.checkpoints.checkpointing import CheckpointingTrainer
+from nnunet_paseg.trainers.checkpoints.resume import fix_blur
+from nnunet_paseg.trainers.variants import changed, trainer_class
 
 ABLATIONS: dict[str, dict[str, float | str | bool]] = {
     "nomcrf": {"mcrf_weight": 0.0},
@@ -27,18 +36,61 @@ ABLATIONS: dict[str, dict[str, float | str | bool]] = {
 """Attributes of the trainer by the suffix of its name. A stage 2 ``fromplain`` differs only in its stage 1."""
 
 
-class ChannelsLast(nnUNetTrainer):
-    """nnU-Net's trainer with this package's memory format, which is faster on a CPU with the same results."""
+class BenchmarkTrainer(CheckpointingTrainer):
+    """What all trainers of the benchmark have in common.
+
+    A checkpoint per epoch, from which a training resumes as if it had not been stopped. bfloat16 where it is fast.
+    Revision and precision are logged for the record.
+    """
 
     def initialize(self) -> None:
-        from nnunet_paseg.trainers.architectures import to_channels_last
-
+        """Build everything, and let losses see float32 whatever the precision of the networks."""
         super().initialize()
+        self.save_every = 1
+        # For stock nnU-Net, which is faster on a CPU with this package's memory format, with the same results.
         to_channels_last(self.network, self.device)
+        for network in (self.network, getattr(self, "auxiliary", {}).get("network")):
+            if network is not None and self.is_bfloat16:
+                network.register_forward_hook(in_float32)
+
+    @property
+    def is_bfloat16(self) -> bool:
+        """Whether the networks compute in bfloat16."""
+        return fast_bfloat16(self.device)
+
+    def on_train_start(self) -> None:
+        """Log what the record of a run needs (see execute.SESSION)."""
+        super().on_train_start()
+        precision = "bfloat16" if self.is_bfloat16 else "float32"
+        self.print_to_log_file(f"Session: revision {os.environ.get('BENCHMARK_REVISION', '')}, {precision}")
+
+    def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.is_bfloat16):
+            return super().train_step(batch)
+
+    def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.is_bfloat16):
+            return super().validation_step(batch)
+
+
+class StockTrainer(BenchmarkTrainer):
+    """nnU-Net's trainer, whose batches a resumed training repeats."""
+
+    @staticmethod
+    def get_training_transforms(*args: Any, **kwargs: Any) -> BasicTransform:
+        """Return nnU-Net's augmentation, independent of the time that its blur takes."""
+        transforms = nnUNetTrainer.get_training_transforms(*args, **kwargs)
+        fix_blur(transforms.transforms)
+        return transforms
+
+
+def in_float32(network: nn.Module, inputs: Any, output: torch.Tensor | list[torch.Tensor]) -> Any:
+    """Return the output of a network, with or without deep supervision, in float32 (a forward hook)."""
+    return output.float() if isinstance(output, torch.Tensor) else [part.float() for part in output]
 
 
 def ablated(name: str) -> Any:
-    """Return a trainer of the package with an ablation, a training seed or both.
+    """Return a trainer of the benchmark, with an ablation, a training seed or both.
 
     Args:
         name: Name as in :func:`nnunet_paseg.trainers.trainer_class`, with ``_`` and a key of :data:`ABLATIONS` after
@@ -48,18 +100,14 @@ def ablated(name: str) -> Any:
     Raises:
         AttributeError: There is no such trainer (nnU-Net calls ``hasattr``).
     """
-    from nnunet_paseg.trainers.variants import changed, trainer_class
-
     match = re.fullmatch(rf"([A-Za-z\d]+)(?:_({'|'.join(ABLATIONS)}))?((?:_[a-z\d]+)*?)(?:_seed(\d+))?", name)
     if match is None:
         raise AttributeError(f"There is no trainer {name!r}.")
     trainer, ablation, variant, seed = match.groups()
     base: Any = trainer_class(trainer + variant)
-    if trainer == nnUNetTrainer.__name__:
-        base = type(base.__name__, (ChannelsLast, base), {})
+    mixin = StockTrainer if trainer == nnUNetTrainer.__name__ else BenchmarkTrainer
+    base = type(base.__name__, (mixin, base), {})
     changes = ABLATIONS.get(ablation, {})
-    if ablation is None and seed is None:
-        return base
 
     def change(made: Any) -> None:
         for key, value in changes.items():
