@@ -149,6 +149,8 @@ def _draw(blocks: Sequence[Block]) -> Figure:
             axes = add_axes(figure, left + number * (PANEL_INCHES + gap), top + head, PANEL_INCHES, PANEL_INCHES)
             _draw_view(axes, view, block.label)
     note = "star: point inside; dot: point outside; hollow: on another slice; frame: box of the target"
+    if any(view.labels is not None for block in blocks for view in block.views):
+        note += "; outline: mask"
     figure.text(0.1 / width, 0.09 / height, note, fontsize=7)
     return figure
 

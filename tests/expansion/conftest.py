@@ -66,3 +66,9 @@ def probability_of(monkeypatch):
         monkeypatch.setattr("nnunet_paseg.expansion.case.target_probability", probability)
 
     return set_to
+
+
+@pytest.fixture
+def no_sheet(monkeypatch):
+    """Draw no contact sheet, which takes longer than everything else."""
+    monkeypatch.setattr("nnunet_paseg.expansion.cases.contact_sheet", lambda blocks, path: [])

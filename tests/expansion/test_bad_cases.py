@@ -6,6 +6,8 @@ import pytest
 
 from tests.expansion.conftest import contents, expand, write_case
 
+pytestmark = pytest.mark.usefixtures("no_sheet")
+
 
 @pytest.fixture
 def folder(tmp_path):

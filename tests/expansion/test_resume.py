@@ -10,6 +10,8 @@ from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.seeds.learned.weights import load_expander, weights_bytes
 from tests.expansion.conftest import CENTRE, contents, expand, write_case, write_points
 
+pytestmark = pytest.mark.usefixtures("no_sheet")
+
 
 @pytest.fixture
 def folder(tmp_path):
