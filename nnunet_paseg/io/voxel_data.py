@@ -114,7 +114,7 @@ def checksum_of(data: VoxelData, voxels: npt.NDArray[Any]) -> int | None:
     except (OSError, EOFError, zlib.error):
         return None
     for plane in voxels:  # one at a time: a different byte order takes a copy
-        checksum = zlib.crc32(np.ascontiguousarray(plane, data.dtype), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(plane, data.dtype).data, checksum)
     return checksum
 
 
