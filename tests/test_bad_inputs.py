@@ -329,7 +329,7 @@ BAD = {
     "weights that are none": (
         no_spoil,
         lambda folder: convert(folder, "--expander", str(next((folder / "images").iterdir()))),
-        r"holds no weights of an expansion network: pass the file",
+        r"contains no weights of an expansion network: pass the file",
     ),
     # Converters.
     "a dense mask with a value too many": (

@@ -235,6 +235,6 @@ def test_the_command_line(dense_dataset, weights, tmp_path, capsys):
     broken = tmp_path / "broken.pt"
     broken.write_bytes(b"no weights")
     assert run(script.main, script.build_parser(), [*arguments, "--overwrite", "--expander", str(broken)]) == 2
-    assert "broken.pt holds no weights of an expansion network" in capsys.readouterr().err
+    assert "broken.pt contains no weights of an expansion network" in capsys.readouterr().err
     assert run(script.main, script.build_parser(), [*arguments, "--overwrite", "--expander", "gone.pt"]) == 2
     assert "gone.pt cannot be read" in capsys.readouterr().err
