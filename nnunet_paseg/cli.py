@@ -13,7 +13,7 @@ from nnunet_paseg.evaluation import evaluate
 from nnunet_paseg.expansion import expand
 from nnunet_paseg.io.console import replace_unprintable
 from nnunet_paseg.nnunet import check_checkpoint, export
-from nnunet_paseg.seeds.learned import command as train_expander
+from nnunet_paseg.seeds.learned import train_expander
 
 # These modules import torch, nnU-Net and pandas inside functions only, so that `paseg --help` stays instant.
 COMMANDS = (check, check_checkpoint, convert, demo, evaluate, expand, export, report, train_expander)
