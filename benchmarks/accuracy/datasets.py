@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks.accuracy.budget import drawn, folds
 from benchmarks.accuracy.grid import LABELS, METHODS, MIXED, Labels
@@ -17,6 +18,7 @@ from benchmarks.geodistk import INSTALL
 from nnunet_paseg.conversion.dense import choose
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output, write_json
+from nnunet_paseg.seeds.learned.weights import shipped_sha256
 
 GEODISTK = Path(__file__).resolve().parent / "geodistk"
 """Folder of the module that stands in for GeodisTK."""
@@ -60,7 +62,33 @@ def convert(workspace: BenchmarkWorkspace, run: Run, data: Path) -> str:
         script, environment = converter(workspace, LABELS[labels])
         command = [sys.executable, script, source, number, *options, *LABELS[labels].options]
         workspace.run(*command, environment=environment)
+    check_weights(seeds_in(workspace.raw / dataset), workspace.raw / dataset)
     return dataset
+
+
+def seeds_in(dataset: Path) -> dict[str, Any] | None:
+    """Return the rule and the parameters of a dataset's seeds; None for dense masks."""
+    record = json.loads((dataset / "paseg.json").read_text(encoding="utf-8"))
+    annotations = {case.get("annotation", "dense") for case in record["cases"].values()}  # test cases have none
+    return None if annotations == {"dense"} else record["seeds"]
+
+
+def check_weights(seeds: dict[str, Any] | None, made: Path) -> None:
+    """Raise PasegError if seeds come from other weights of the expansion network than those of the package.
+
+    Args:
+        seeds: Rule and parameters, as in paseg.json.
+        made: Dataset or record of the seeds, for the message.
+
+    Raises:
+        PasegError: The weights differ.
+    """
+    weights = (seeds or {}).get("expander_sha256")
+    if weights not in (None, shipped_sha256()):
+        raise PasegError(
+            f"{made}: its seeds come from an expansion network (SHA-256 {weights[:12]}) that this package no longer "
+            f"contains ({shipped_sha256()[:12]}): choose a new --workspace."
+        )
 
 
 def converter(workspace: BenchmarkWorkspace, labels: Labels) -> tuple[Path, dict[str, str]]:

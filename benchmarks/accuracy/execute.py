@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy.budget import check, fold
-from benchmarks.accuracy.datasets import cases_in, prepare
+from benchmarks.accuracy.datasets import cases_in, check_weights, prepare, seeds_in
 from benchmarks.accuracy.grid import METHODS
 from benchmarks.accuracy.runs import PRESETS, Run
 from benchmarks.accuracy.scores import Score, score_of
@@ -42,6 +42,7 @@ def execute(workspace: BenchmarkWorkspace, run: Run, data: Path, output: Path) -
         kept.mkdir(parents=True, exist_ok=True)
         write_json(_run(workspace, run, data, cases), record)
     content = json.loads(record.read_text(encoding="utf-8"))
+    check_weights(content.get("seeds"), record)
     score = Score(**content["score"])
     _copy(record, output / "cells" / f"{score.name}.json")
     _copy(cases, output / "cases" / f"{score.name}.csv")
@@ -76,6 +77,7 @@ def _run(workspace: BenchmarkWorkspace, run: Run, data: Path, cases: Path) -> di
         "precision": _distinct([session["precision"] for session in sessions]),
         "dataset": dataset,
         "plans": plans,
+        "seeds": seeds_in(raw),
         "trained_on": splits[number]["train"],
         "seconds": seconds,
         "sessions": len(sessions),

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -23,7 +22,7 @@ from benchmarks.accuracy.workspace import BenchmarkWorkspace
 from benchmarks.geodistk import raster_scans
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.images import read_array
-from nnunet_paseg.seeds.rules import Rule
+from nnunet_paseg.seeds.learned.weights import shipped_sha256
 from nnunet_paseg.trainers.checkpoints.from_stage1 import stage1_checkpoint
 from tests.conftest import load_script
 
@@ -87,11 +86,10 @@ def training_labels(workspace, data, labels):
 
 PRESENT = [name for name, labels in LABELS.items() if labels.revision is None and not labels.geodistk]
 """Labels that this process can convert."""
-KNOWN = [name for name in PRESENT if not name.startswith("learned") or "learned" in get_args(Rule)]
 
 
 def test_what_the_labels_teach(tiny):
-    found = {labels: training_labels(*tiny, labels) for labels in KNOWN}
+    found = {labels: training_labels(*tiny, labels) for labels in PRESENT}
     names = {labels: name for labels, (_, name) in found.items()}
     assert {labels: names[labels] for labels in ("dense", "paper", "points", "box")} == {
         "dense": "Dataset010_TinyDense",
@@ -112,21 +110,28 @@ def test_what_the_labels_teach(tiny):
         assert 2 < np.isin(maps["paper"][case], (1, 2)).sum() < (truth > 0).sum()
 
 
-@pytest.mark.parametrize(("mixed", "seeds"), [("learnedmixed", "learned"), ("mixed", "adaptive")])
-def test_one_case_of_mixed_labels_is_dense(mixed, seeds, tiny, monkeypatch):
-    if seeds not in get_args(Rule):
-        pytest.skip(f"there is no rule {seeds}")
-    for key in (mixed, seeds):
-        monkeypatch.setitem(LABELS, key, replace(LABELS[key], revision=None))
-    workspace, data = tiny
-    (found, _), (alone, _), (dense, _) = (training_labels(workspace, data, key) for key in (mixed, seeds, "dense"))
+def test_one_case_of_mixed_labels_is_dense(tiny):
+    keys = ("learnedmixed", "learned", "dense")
+    (found, _), (alone, _), (dense, _) = (training_labels(*tiny, key) for key in keys)
     same = {case: np.array_equal(found[case], dense[case]) for case in dense}
     assert all(same[case] or np.array_equal(found[case], alone[case]) for case in dense)
     [case] = [case.removesuffix(".nii.gz") for case in dense if same[case]]
     # It is the one that all mixed folds of this point seed train on.
     cases = [name.removesuffix(".nii.gz") for name in dense]
-    method = next(method for method in METHODS.values() if method.labels == mixed)
-    assert case in folds(cases, mixed)[fold(method, 1)]["train"]
+    assert case in folds(cases, "learnedmixed")[fold(METHODS["learned-mixed"], 1)]["train"]
+
+
+def test_weights_that_the_package_no_longer_has_are_refused(tiny, tmp_path, monkeypatch):
+    (workspace, data), run = tiny, Run("tiny", "learned", 0, 20, 50)
+    execute(workspace, run, data, tmp_path)
+    record = json.loads((tmp_path / "cells" / "tiny_learned_0_1000.json").read_text(encoding="utf-8"))
+    assert record["seeds"]["expander_sha256"] == shipped_sha256()
+    monkeypatch.setattr("benchmarks.accuracy.datasets.shipped_sha256", lambda: "f" * 64)
+    with pytest.raises(PasegError, match=r"cells.*\.json: its seeds .*: choose a new --workspace"):
+        execute(workspace, run, data, tmp_path)
+    with pytest.raises(PasegError, match=r"Dataset510_TinyLearned0: its seeds .*: choose a new --workspace"):
+        convert(workspace, run, data)
+    convert(workspace, Run("tiny", "dense", 0, 20, 50), data)
 
 
 def test_labels_of_an_earlier_rule_come_from_an_earlier_revision(tiny, tmp_path):
@@ -215,6 +220,7 @@ def test_a_finished_cell_is_not_run_again(tiny, tmp_path):
     assert len(workspace.notes()) == 5
     record = json.loads((tmp_path / "other" / "cells" / "tiny_paper-exact_0_1000.json").read_text(encoding="utf-8"))
     assert record["seconds"] == {"nnUNetTrainer_20epochs_50iterations": 7.5}
+    assert record["seeds"]["rule"] == "paper"
     assert (record["sessions"], record["precision"]) == (3, "float32")
     assert record["revision"] == f"abc1234, def5678, {source.revision()}"
     assert record["score"]["dice"] == 1.0
