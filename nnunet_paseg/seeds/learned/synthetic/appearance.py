@@ -105,10 +105,10 @@ def scan(rng: np.random.Generator, tissue: FloatArray, edges: Sequence[float], l
     """
     image = tissue * np.exp(rng.uniform(0, 0.3) * smooth_noise(rng, int(rng.integers(2, 5)), layout.size))
     voxels = [layout.inner / edge for edge in edges]
-    sharpness = rng.uniform(0.2, 0.8)
+    sharpness = rng.uniform(0.1, 0.6)
     blur = [float(np.hypot(rng.uniform(0.1, 0.6), sharpness * voxel)) for voxel in voxels]
     image = ndimage.gaussian_filter(image, blur).astype(np.float32)
-    level = rng.choice([rng.uniform(0, 0.03), rng.uniform(0.02, 0.15), rng.uniform(0.1, 0.3)], p=[0.4, 0.45, 0.15])
+    level = rng.choice([rng.uniform(0, 0.03), rng.uniform(0.02, 0.15), rng.uniform(0.1, 0.3)], p=[0.65, 0.27, 0.08])
     coarse = image
     places = []
     for axis, voxel in enumerate(voxels):
