@@ -78,9 +78,9 @@ def _interior(rng: np.random.Generator, value: float, around: float, target: Mas
     """Return intensities that are ``value`` in the main, with what makes targets uneven."""
     size = len(target)
     inside = np.full(target.shape, value, dtype=np.float32)
-    if rng.random() < 0.18:  # a necrotic or fluid core, often as dark as the surroundings
+    if rng.random() < 0.25:  # a necrotic or fluid core, often as dark as the surroundings
         depth = field + rng.uniform(0, 0.15) * smooth_noise(rng, int(rng.integers(3, 7)), size)
-        core = depth > np.quantile(depth[target], rng.uniform(0.25, 0.85))
+        core = depth > np.quantile(depth[target], rng.uniform(0.15, 0.85))
         inside = np.where(core, around if rng.random() < 0.5 else rng.uniform(0, 1), inside)
     if rng.random() < 0.15:  # patches: calcification, bleeding, fat
         patch = smooth_noise(rng, int(rng.integers(2, 7)), size)

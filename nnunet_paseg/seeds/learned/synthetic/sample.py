@@ -78,7 +78,7 @@ def random_sample(rng: np.random.Generator, layout: Layout, *, channels: int = 1
 
 def _extents(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """Return the extents (z, y, x) of the target in voxels of the image."""
-    extents = np.exp(np.clip(rng.normal(np.log(30), 0.6), np.log(7), np.log(120)) + rng.uniform(-0.3, 0.3, 3))
+    extents = np.exp(np.clip(rng.normal(np.log(28), 0.65), np.log(7), np.log(120)) + rng.uniform(-0.3, 0.3, 3))
     if rng.random() < 0.35:  # thick slices
         extents[rng.integers(3)] /= rng.uniform(1.5, 5)
     return np.maximum(extents, 3.0)

@@ -28,6 +28,8 @@ def random_shape(rng: np.random.Generator) -> tuple[FloatArray, tuple[slice, sli
         field = kind(rng, _warped(rng))
         if rng.random() < 0.25:  # an infiltrating, ragged surface
             field = field + rng.uniform(0.03, 0.15) * mixed_noise(rng, int(rng.integers(5, 9)), SIZE)
+        if rng.random() < 0.12:
+            field = _cut_off(rng, field)
         parts, count = ndimage.label(field > 0)
         if not count:
             continue
@@ -135,6 +137,16 @@ def _blob(rng: np.random.Generator, x: FloatArray) -> FloatArray:
 def _level_set(rng: np.random.Generator, x: FloatArray) -> FloatArray:
     field = smooth_noise(rng, int(rng.integers(3, 6)), x.shape[-1]) + 0.1
     return np.minimum(field, 1 - 1.1 * np.sqrt((x**2).sum(0)))
+
+
+def _cut_off(rng: np.random.Generator, field: FloatArray) -> FloatArray:
+    """Cut a shape along a plane, as the parts of an organ are divided where no edge is visible."""
+    line = np.linspace(-1, 1, len(field), dtype=np.float32)
+    normal = rng.standard_normal(3)
+    normal /= np.linalg.norm(normal)
+    along = normal[0] * line[:, None, None] + normal[1] * line[:, None] + normal[2] * line
+    inside = along[field > 0]
+    return np.minimum(field, np.quantile(inside, rng.uniform(0.4, 0.9)) - along) if inside.size else field
 
 
 KINDS: dict[str, tuple[Shape, float]] = {

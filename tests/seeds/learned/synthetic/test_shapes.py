@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from nnunet_paseg.seeds.learned.synthetic.shapes import KINDS, SIZE, SMALLEST, _warped, random_shape
+from nnunet_paseg.seeds.learned.synthetic.shapes import KINDS, SIZE, SMALLEST, _cut_off, _warped, random_shape
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -32,3 +32,20 @@ def test_a_ring_has_a_hole() -> None:
         body = KINDS["ring"][0](rng, _warped(rng)) > 0
         holes += (ndimage.binary_fill_holes(body) & ~body).sum() > 20
     assert holes >= 5
+
+
+def test_a_cut_leaves_a_flat_face() -> None:
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        body = KINDS["ellipsoid"][0](rng, _warped(rng))
+        cut = _cut_off(rng, body)
+        share = (cut > 0).sum() / (body > 0).sum()
+        assert 0.35 < share < 0.95
+        assert not ((cut > 0) & (body <= 0)).any()
+        # The removed part is separated from the rest by a plane: a linear rule tells them apart.
+        kept, removed = np.argwhere(cut > 0), np.argwhere((body > 0) & (cut <= 0))
+        points = np.concatenate([kept, removed]).astype(float)
+        side = np.concatenate([np.ones(len(kept)), -np.ones(len(removed))])
+        design = np.column_stack([points, np.ones(len(points))])
+        weights = np.linalg.lstsq(design, side, rcond=None)[0]
+        assert (np.sign(design @ weights) == side).mean() > 0.9
