@@ -8,13 +8,8 @@ from pathlib import Path
 
 from nnunet_paseg.conversion.case import convert_case
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
-from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.processes import Killed, in_processes
-from nnunet_paseg.io.writing import OutputError
+from nnunet_paseg.io.case_processes import Problem, each_case
 from nnunet_paseg.seeds.threads import one_thread
-
-Problem = str | None
-"""Message why a case cannot be converted, None if it is converted."""
 
 
 def convert_cases(
@@ -31,23 +26,9 @@ def convert_cases(
     Raises:
         OutputError: The staging folder cannot be written, so no other case can be converted either.
     """
-    work = partial(_convert, plan=plan, folder=folder)
-    for case, problem in in_processes(work, cases, num_processes):
-        if isinstance(problem, Killed):
-            names = ", ".join(sorted(other.identifier for other in problem.in_work))
-            problem = (
-                f"Case {case.identifier}: a process was killed (out of memory?) with {names} in work: run the "
-                "command again with fewer --num-processes."
-            )
-        yield case, problem
+    return each_case(partial(_convert, plan=plan, folder=folder), cases, num_processes)
 
 
-def _convert(case: Case, plan: DatasetPlan, folder: Path) -> Problem:
-    try:
-        with one_thread():
-            convert_case(case, plan, folder)
-    except OutputError:
-        raise
-    except PasegError as error:
-        return str(error)
-    return None
+def _convert(case: Case, plan: DatasetPlan, folder: Path) -> None:
+    with one_thread():
+        convert_case(case, plan, folder)
