@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 
 from nnunet_paseg.errors import PasegError
-
-COARSE_STEPS, STEPS = 10_000, 20_000
+from nnunet_paseg.seeds.learned.parameters import TrainingParameters
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,18 +19,26 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "shapes or appearances in nnunet_paseg/seeds/learned/synthetic. The same command resumes a stopped training.",
         epilog="example: paseg train-expander my-expander, then paseg convert ... --expander my-expander/expander.pt",
     )
+    defaults = TrainingParameters()
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of the checkpoint and of expander.pt")
     parser.add_argument(
         "--coarse-steps",
         type=int,
-        default=COARSE_STEPS,
+        default=defaults.coarse_steps,
         help="steps on a grid of 24 voxels per axis, which take a fifth of the time (default: %(default)s)",
     )
     parser.add_argument(
-        "--steps", type=int, default=STEPS, help="steps on the final grid of 40 voxels per axis (default: %(default)s)"
+        "--steps",
+        type=int,
+        default=defaults.steps,
+        help="steps on the final grid of 40 voxels per axis (default: %(default)s)",
     )
-    parser.add_argument("--batch-size", type=int, default=4, help="targets per step (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of weights and targets (default: %(default)s)")
+    parser.add_argument(
+        "--batch-size", type=int, default=defaults.batch_size, help="targets per step (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=defaults.seed, help="seed of weights and targets (default: %(default)s)"
+    )
     parser.add_argument("--stop-after", type=int, metavar="N", help="stop after N more steps; a later call continues")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="threads of the network on the CPU (default: all cores)")
@@ -44,7 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _run(arguments: argparse.Namespace) -> int:
     import torch
 
-    from nnunet_paseg.seeds.learned.train import TrainingParameters, train_expander
+    from nnunet_paseg.seeds.learned.train import train_expander
 
     if arguments.device not in ("cpu", "cuda"):
         raise PasegError(f"--device is {arguments.device!r}: choose cpu or cuda.")

@@ -6,7 +6,8 @@ import torch
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.seeds.learned import train
 from nnunet_paseg.seeds.learned.layout import Layout
-from nnunet_paseg.seeds.learned.train import TrainingParameters, one_cycle, train_expander
+from nnunet_paseg.seeds.learned.parameters import TrainingParameters
+from nnunet_paseg.seeds.learned.train import one_cycle, train_expander
 from nnunet_paseg.seeds.learned.weights import load_expander
 
 CPU = torch.device("cpu")
