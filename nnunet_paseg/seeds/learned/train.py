@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -24,8 +25,14 @@ from nnunet_paseg.seeds.learned.weights import weights_bytes
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 
-COARSE, FINE = Layout(24, 4), Layout(40, 6)
+COARSE, FINE = Layout(24, 4), Layout(32, 4)
 """Canonical grids of the two phases."""
+
+LAST_DICE = 0.5
+"""Weight of the Dice loss in the second half of the fine steps, as a share of that at the beginning."""
+
+AVERAGE = 0.998
+"""Decay per step of the moving average of the weights, which is the network that is kept."""
 
 SAVE_EVERY = 200
 """Steps between two checkpoints."""
@@ -70,6 +77,7 @@ def train_expander(
     torch.manual_seed(parameters.seed)
     network = ExpansionNetwork().to(device)
     network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE))  # type: ignore[no-untyped-call]
     done = 0
     states: dict[str, Any] = {}
     checkpoint = folder / "checkpoint.pt"
@@ -81,6 +89,7 @@ def train_expander(
                 "folder, or pass the same ones to resume it."
             )
         network.load_state_dict(states["network"])
+        average.load_state_dict(states["average"])
         done = int(states["step"])
     last = parameters.coarse_steps + parameters.steps
     end = last if stop_after is None else min(last, done + stop_after)
@@ -107,8 +116,9 @@ def train_expander(
                 progress = (done - start) / (stop - start)
                 for group in optimizer.param_groups:
                     group["lr"] = peak * one_cycle(progress)
-                dice = parameters.dice * (1.0 if layout == COARSE else max(0.0, 1 - 2 * progress))
+                dice = parameters.dice * (1.0 if layout == COARSE else max(LAST_DICE, 1 - 2 * progress))
                 losses.append(_step(network, optimizer, maps.to(device), target.to(device), layout, dice))
+                average.update_parameters(network)
                 done += 1
                 bar.set_postfix(loss=f"{np.mean(losses[-100:]):.3f}", refresh=False)
                 if done % SAVE_EVERY == 0 or done in (stop, end):
@@ -117,13 +127,14 @@ def train_expander(
                     states = {
                         "parameters": asdict(parameters),
                         "network": network.state_dict(),
+                        "average": average.state_dict(),
                         "optimizer": optimizer.state_dict(),
                         "step": done,
                     }
                     with atomic_output(checkpoint) as path:
                         torch.save(states, path)
                     with atomic_output(folder / "expander.pt") as path:
-                        path.write_bytes(weights_bytes(network, layout))
+                        path.write_bytes(weights_bytes(average.module, layout))
     return folder / "expander.pt"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from nnunet_paseg.errors import PasegError
@@ -25,13 +26,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--coarse-steps",
         type=int,
         default=defaults.coarse_steps,
-        help="steps on a grid of 24 voxels per axis, which take a fifth of the time (default: %(default)s)",
+        help="steps on a grid of 24 voxels per axis, which take half the time of the others (default: %(default)s)",
     )
     parser.add_argument(
         "--steps",
         type=int,
         default=defaults.steps,
-        help="steps on the final grid of 40 voxels per axis (default: %(default)s)",
+        help="steps on the final grid of 32 voxels per axis (default: %(default)s)",
     )
     parser.add_argument(
         "--batch-size", type=int, default=defaults.batch_size, help="targets per step (default: %(default)s)"
@@ -41,7 +42,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--stop-after", type=int, metavar="N", help="stop after N more steps; a later call continues")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--threads", type=int, help="threads of the network on the CPU (default: all cores)")
+    parser.add_argument(
+        "--threads", type=int, help="threads of the network on the CPU (default: cores without the workers')"
+    )
     parser.add_argument(
         "--workers", type=int, default=1, help="processes that make targets (default: %(default)s; 8 to feed a GPU)"
     )
@@ -57,8 +60,7 @@ def _run(arguments: argparse.Namespace) -> int:
         raise PasegError(f"--device is {arguments.device!r}: choose cpu or cuda.")
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise PasegError("--device cuda: PyTorch finds no GPU here: choose cpu.")
-    if arguments.threads is not None:
-        torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(arguments.threads or max(1, (os.cpu_count() or 1) - arguments.workers))
     parameters = TrainingParameters(
         coarse_steps=arguments.coarse_steps,
         steps=arguments.steps,

@@ -24,13 +24,17 @@ class Clicks:
     background: Points
 
 
-def random_gaps(rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def random_gaps(rng: np.random.Generator, extents: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Return the distances (3, 2) of the box's faces from the target in voxels of the image.
 
-    Clicks are one to three voxels outside, and the box excludes their planes. A fifth of the boxes is less careful.
+    In half of the boxes clicks are one to three voxels outside, or up to six in a fifth of these, and the box excludes
+    their planes. In the other half the distance is in proportion to the ``extents`` (3,) of the target.
     """
+    if rng.random() < 0.5:
+        return rng.uniform(0, 0.14, (3, 2)) * extents[:, None]
     gaps = rng.integers(0, 3, (3, 2)) if rng.random() < 0.8 else rng.integers(0, 6, (3, 2))
-    return gaps + rng.uniform(-0.25, 0.25, (3, 2)).clip(0)
+    gaps = gaps + rng.uniform(-0.25, 0.25, (3, 2)).clip(0)
+    return np.minimum(gaps, 0.25 * extents[:, None])
 
 
 def random_clicks(
@@ -51,28 +55,28 @@ def random_clicks(
 
 def _inner(rng: np.random.Generator, depth: npt.NDArray[np.floating]) -> Points:
     """Return points in the target: mostly a deep one, sometimes several or one near the surface."""
-    count = int(rng.integers(2, 5)) if rng.random() < 0.12 else 1
+    count = int(rng.integers(2, 5)) if rng.random() < 0.1 else 1
     chance = rng.random()
-    if count == 1 and chance < 0.4:
+    if count == 1 and chance < 0.5:
         return np.array([np.unravel_index(int(depth.argmax()), depth.shape)], dtype=np.float64)
-    deep = np.argwhere(depth >= max(1.0, (0.6 if chance < 0.8 else 0.15) * float(depth.max())))
+    deep = np.argwhere(depth >= max(1.0, (0.6 if chance < 0.85 else 0.15) * float(depth.max())))
     return deep[rng.integers(len(deep), size=count)].astype(np.float64)
 
 
 def _outer(rng: np.random.Generator, target: npt.NDArray[np.bool_], context: int, cut: npt.NDArray[np.bool_]) -> Points:
     """Return points on the faces, each in front of a voxel of the outermost plane of the target."""
     chance = rng.random()
-    if chance < 0.08:  # only the box is known
+    if chance < 0.05:  # only the box is known
         return np.zeros((0, 3))
     size, points = len(target), []
     box = ndimage.find_objects(target.astype(np.uint8))[0]
-    careless = rng.uniform(0, 1.5) if rng.random() < 0.5 else 0.0
+    careless = rng.uniform(0, 1.5) if rng.random() < 0.35 else 0.0
     for axis in range(3):
         faces = ((box[axis].start, context - 0.5), (box[axis].stop - 1, size - context - 0.5))
         for side, (plane, face) in enumerate(faces):
             if cut[axis].all():  # an image of a single slice has no faces there
                 continue
-            if (cut[axis, side] and rng.random() < 0.5) or (chance > 0.92 and rng.random() < 0.4):
+            if (cut[axis, side] and rng.random() < 0.5) or (chance > 0.94 and rng.random() < 0.4):
                 continue
             candidates = np.argwhere(np.take(target, plane, axis=axis))
             place = candidates[rng.integers(len(candidates))] + careless * rng.standard_normal(2)
@@ -82,7 +86,7 @@ def _outer(rng: np.random.Generator, target: npt.NDArray[np.bool_], context: int
 
 def _others(rng: np.random.Generator, target: npt.NDArray[np.bool_], size: int) -> Points:
     """Return background points in the box close to the target, or mostly none."""
-    if rng.random() > 0.15:
+    if rng.random() > 0.12:
         return np.zeros((0, 3))
     near = ndimage.binary_dilation(target, iterations=int(rng.integers(3, 10)))
     outside = np.argwhere(near & ~ndimage.binary_dilation(target))

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
+from scipy.special import ndtr
 
 from nnunet_paseg.seeds.learned.inputs import network_input
 from nnunet_paseg.seeds.learned.layout import FloatArray, Layout, interpolate
@@ -16,8 +18,11 @@ from nnunet_paseg.seeds.learned.synthetic.shapes import random_shape
 MULTICHANNEL = 0.12
 """Share of batches with two to four image channels."""
 
-FLAT = 0.05
+FLAT = 0.03
 """Share of targets in an image of a single slice."""
+
+OUTLINE = 0.5
+"""Standard deviation, in voxels of the image, of the outline's distance from the visible surface: annotators differ."""
 
 
 class Sample(NamedTuple):
@@ -41,15 +46,19 @@ def random_sample(rng: np.random.Generator, layout: Layout, *, channels: int = 1
     """Return a random target with its image, of some ``channels``, and its clicks."""
     flat = int(rng.integers(3)) if rng.random() < FLAT else None
     while True:
-        field, box = random_shape(rng)
+        field, body, box = random_shape(rng)
         extents = _extents(rng)
-        gaps = np.minimum(random_gaps(rng), 0.25 * extents[:, None])
-        cut = rng.random((3, 2)) < (0.25 if rng.random() < 0.15 else 0.0)
+        gaps = random_gaps(rng, extents)
+        outline = float(np.clip(OUTLINE * rng.standard_normal(), -1, 1)) if rng.random() < 0.4 else 0.0
+        gaps += outline
+        cut = rng.random((3, 2)) < (0.25 if rng.random() < 0.1 else 0.0)
         gaps[cut] = 0
-        field, edges = _canonical(rng, field, box, extents, gaps, cut, layout)
+        (field, body), edges = _canonical(rng, np.stack([field, body]), box, extents, gaps, cut, layout)
         if flat is not None:
-            field, edges[flat], cut[flat] = _single_slice(field, flat), 1.0, True
-        target = field > 0
+            field, body = _single_slice(field, flat), _single_slice(body, flat)
+            edges[flat], cut[flat] = 1.0, True
+        organ = field > 0
+        target = _outlined(organ, outline, edges, layout)
         inner = target[(slice(layout.context, layout.size - layout.context),) * 3]
         if inner.sum() >= 0.02 * inner.size:
             break
@@ -57,7 +66,8 @@ def random_sample(rng: np.random.Generator, layout: Layout, *, channels: int = 1
     cubes = []
     for channel in range(channels):
         blind = channel > 0 and rng.random() < 0.4
-        tissue = random_tissue(rng, _elsewhere(rng, target) if blind else target, field)
+        shown = _elsewhere(rng, organ) if blind else organ
+        tissue = random_tissue(rng, shown, field, shown if blind else body > 0)
         if flat is not None:
             tissue = _single_slice(tissue, flat)
         cubes.append(_beyond_border(scan(rng, tissue, edges, layout), borders))
@@ -86,14 +96,14 @@ def _extents(rng: np.random.Generator) -> npt.NDArray[np.float64]:
 
 def _canonical(
     rng: np.random.Generator,
-    field: FloatArray,
+    fields: FloatArray,
     box: tuple[slice, slice, slice],
     extents: npt.NDArray[np.float64],
     gaps: npt.NDArray[np.float64],
     cut: npt.NDArray[np.bool_],
     layout: Layout,
 ) -> tuple[FloatArray, list[float]]:
-    """Resample a shape so that its bounding box with the gaps is the inner cube; a cut face goes through the shape."""
+    """Resample fields (n, z, y, x) so that the box with the gaps is the inner cube; a cut face goes through the box."""
     places = (np.arange(layout.size) - layout.context + 0.5) / layout.inner
     edges = []
     for axis, side in enumerate(box):
@@ -104,9 +114,19 @@ def _canonical(
         positions = start + (stop - start) * places
         edges.append((stop - start) / voxel)
         # Beyond the cube in which the shape was made there is no target.
-        field = np.pad(field, [(1, 1) if a == axis else (0, 0) for a in range(3)], constant_values=-0.3)
-        field = interpolate(field, axis, positions + 1, max(1.0, (stop - start) / layout.inner))
-    return field, edges
+        fields = np.pad(fields, [(1, 1) if a == axis + 1 else (0, 0) for a in range(4)], constant_values=-0.3)
+        fields = interpolate(fields, axis + 1, positions + 1, max(1.0, (stop - start) / layout.inner))
+    return fields, edges
+
+
+def _outlined(
+    organ: npt.NDArray[np.bool_], outline: float, edges: list[float], layout: Layout
+) -> npt.NDArray[np.bool_]:
+    """Return a mask whose surface is ``outline`` voxels of the image outside that of an organ, smoothed by a voxel."""
+    if outline == 0:
+        return organ
+    voxels = [layout.inner / edge for edge in edges]
+    return np.asarray(ndimage.gaussian_filter(organ.astype(np.float32), voxels, mode="nearest") > ndtr(-outline))
 
 
 def _single_slice(cube: FloatArray, axis: int) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,18 +18,36 @@ SIZE = 44
 SMALLEST, THINNEST = 150, 5
 """Volume and extent per axis, in voxels, below which a shape is made anew."""
 
+RAGGED, CUT_OFF, VESSELS = 0.06, 0.12, 0.12
+"""Shares of targets with a ragged surface, of those that end where their tissue goes on, and of those with vessels."""
+
 Shape = Callable[[np.random.Generator, FloatArray], FloatArray]
 
 
-def random_shape(rng: np.random.Generator) -> tuple[FloatArray, tuple[slice, slice, slice]]:
-    """Return a connected random shape: a field (44, 44, 44), positive inside, and the bounding box of its inside."""
+class RandomShape(NamedTuple):
+    """A connected random shape.
+
+    Attributes:
+        field: Field (44, 44, 44), positive inside the target.
+        body: Field (44, 44, 44), positive inside the tissue to which the target belongs. It contains the target.
+        box: Bounding box of the inside of the target.
+    """
+
+    field: FloatArray
+    body: FloatArray
+    box: tuple[slice, slice, slice]
+
+
+def random_shape(rng: np.random.Generator) -> RandomShape:
+    """Return a connected random shape."""
     names, shares = list(KINDS), np.array([share for _, share in KINDS.values()])
     while True:
         kind, _ = KINDS[names[rng.choice(len(names), p=shares / shares.sum())]]
         field = kind(rng, _warped(rng))
-        if rng.random() < 0.25:  # an infiltrating, ragged surface
-            field = field + rng.uniform(0.03, 0.15) * mixed_noise(rng, int(rng.integers(5, 9)), SIZE)
-        if rng.random() < 0.12:
+        if rng.random() < RAGGED:  # an infiltrating surface
+            field = field + rng.uniform(0.03, 0.12) * mixed_noise(rng, int(rng.integers(5, 9)), SIZE)
+        body = field
+        if rng.random() < CUT_OFF:
             field = _cut_off(rng, field)
         parts, count = ndimage.label(field > 0)
         if not count:
@@ -38,7 +57,10 @@ def random_shape(rng: np.random.Generator) -> tuple[FloatArray, tuple[slice, sli
         box = ndimage.find_objects(parts)[largest - 1]
         if sizes[largest] < SMALLEST or min(side.stop - side.start for side in box) < THINNEST:
             continue
-        return np.where((parts == largest) | (field <= 0), field, -0.05).astype(np.float32), box
+        field = np.where((parts == largest) | (field <= 0), field, -0.05).astype(np.float32)
+        if rng.random() < VESSELS:
+            body = np.maximum(body, _vessels(rng, field))
+        return RandomShape(field, np.maximum(field, body), box)
 
 
 def ellipsoid(
@@ -149,17 +171,32 @@ def _cut_off(rng: np.random.Generator, field: FloatArray) -> FloatArray:
     return np.minimum(field, np.quantile(inside, rng.uniform(0.4, 0.9)) - along) if inside.size else field
 
 
+def _vessels(rng: np.random.Generator, field: FloatArray) -> FloatArray:
+    """Return tubes that lead from the inside of a shape out of the cube, such as the vessels of an organ."""
+    line = np.linspace(-1, 1, SIZE, dtype=np.float32)
+    x = np.stack(np.meshgrid(line, line, line, indexing="ij"))
+    inside = np.argwhere(field > 0)
+    vessels = np.full(field.shape, -1.0, dtype=np.float32)
+    for _ in range(rng.integers(1, 4)):
+        start = line[inside[rng.integers(len(inside))]]
+        direction = rng.standard_normal(3)
+        direction *= rng.uniform(1.2, 2.0) / np.linalg.norm(direction)
+        knots = np.stack([start, start + direction / 2 + rng.uniform(-0.3, 0.3, 3), start + direction])
+        vessels = np.maximum(vessels, tube(x, knots, _radii(rng, 0.08, 0.25, 16)))
+    return vessels
+
+
 KINDS: dict[str, tuple[Shape, float]] = {
-    "ellipsoid": (ellipsoid, 0.2),
-    "blob": (_blob, 0.14),
+    "ellipsoid": (ellipsoid, 0.27),
+    "blob": (_blob, 0.05),
     "lobes": (_lobes, 0.11),
-    "tube": (_curved_tube, 0.12),
-    "branches": (_branches, 0.13),
-    "fork": (_fork, 0.05),
-    "crescent": (_crescent, 0.1),
-    "ring": (_ring, 0.06),
-    "sheet": (_sheet, 0.05),
-    "level set": (_level_set, 0.04),
+    "tube": (_curved_tube, 0.18),
+    "branches": (_branches, 0.14),
+    "fork": (_fork, 0.03),
+    "crescent": (_crescent, 0.13),
+    "ring": (_ring, 0.02),
+    "sheet": (_sheet, 0.02),
+    "level set": (_level_set, 0.05),
 }
 """Kinds of shapes, with their shares."""
 

@@ -5,7 +5,13 @@ from nnunet_paseg.seeds.learned.inputs import CHANNELS
 from nnunet_paseg.seeds.learned.layout import Layout
 from nnunet_paseg.seeds.learned.synthetic.appearance import random_tissue, scan
 from nnunet_paseg.seeds.learned.synthetic.clicks import random_clicks, random_gaps
-from nnunet_paseg.seeds.learned.synthetic.sample import _beyond_border, _single_slice, random_channels, random_sample
+from nnunet_paseg.seeds.learned.synthetic.sample import (
+    _beyond_border,
+    _outlined,
+    _single_slice,
+    random_channels,
+    random_sample,
+)
 
 LAYOUT = Layout(24, 4)
 
@@ -61,11 +67,13 @@ def test_single_slices_have_four_faces() -> None:
         assert len(on_faces) <= 4
 
 
-def test_gaps_are_those_of_clicks_one_to_three_voxels_outside() -> None:
-    gaps = np.stack([random_gaps(np.random.default_rng(seed)) for seed in range(300)])
+def test_gaps_are_a_few_voxels_or_a_part_of_the_target() -> None:
+    extents = np.array([200.0, 20.0, 4.0])
+    gaps = np.stack([random_gaps(np.random.default_rng(seed), extents) for seed in range(400)])
     assert gaps.min() >= 0
-    assert gaps.max() < 5.5
-    assert 0.8 < np.median(gaps) < 1.5
+    assert (gaps.max((0, 2)) <= (28, 5.5, 1)).all()
+    # A target of 200 voxels: at most five voxels in half of the boxes, in proportion to it in the others.
+    assert 0.4 < (gaps[:, 0].max(1) < 5.5).mean() < 0.75
 
 
 def test_image_of_a_single_slice_is_even_along_its_axis() -> None:
@@ -91,6 +99,30 @@ def test_target_shows_in_its_surroundings() -> None:
     field = np.where(body(), 1, -1).astype(np.float32)
     seen = 0
     for seed in range(20):
-        tissue = random_tissue(np.random.default_rng(seed), body(), field)
+        tissue = random_tissue(np.random.default_rng(seed), body(), field, body())
         seen += abs(np.median(tissue[body()]) - np.median(tissue[~body()])) > 0.05
     assert seen >= 12
+
+
+def test_no_surface_is_visible_where_the_tissue_goes_on() -> None:
+    whole = body()
+    half = whole.copy()
+    half[:, :, 12:] = False
+    field = np.where(whole, 1, -1).astype(np.float32)
+    steps = []
+    for seed in range(20):
+        tissues = [random_tissue(np.random.default_rng(seed), half, field, tissue) for tissue in (whole, half)]
+        # Between the two planes on both sides of the half's face.
+        steps.append([abs(np.diff(tissue[7:17, 8:16, 11:13], axis=2)).mean() for tissue in tissues])
+    continued, ended = np.median(steps, axis=0)
+    assert continued < 0.4 * ended
+
+
+@pytest.mark.parametrize("outline", [-1.0, -0.5, 0.5, 1.0])
+def test_outline_lies_the_given_number_of_voxels_outside(outline: float) -> None:
+    organ = np.zeros((24, 24, 24), dtype=bool)
+    organ[:12] = True
+    edges = [4.0, 16.0, 16.0]  # along z, a voxel of the image is four of the cube
+    mask = _outlined(organ, outline, edges, LAYOUT)
+    assert np.array_equal(mask, np.broadcast_to(mask[:, :1, :1], mask.shape))
+    assert abs(mask[:, 0, 0].sum() - (12 + 4 * outline)) <= 0.5

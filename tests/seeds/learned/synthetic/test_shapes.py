@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from nnunet_paseg.seeds.learned.synthetic.shapes import KINDS, SIZE, SMALLEST, _cut_off, _warped, random_shape
+from nnunet_paseg.seeds.learned.synthetic.shapes import KINDS, SIZE, SMALLEST, _cut_off, _vessels, _warped, random_shape
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -19,7 +19,8 @@ def test_every_kind_makes_bodies(kind: str) -> None:
 
 def test_shapes_are_connected_and_fill_their_box() -> None:
     for seed in range(20):
-        field, box = random_shape(np.random.default_rng(seed))
+        field, body, box = random_shape(np.random.default_rng(seed))
+        assert (body >= field).all()
         parts, count = ndimage.label(field > 0)
         assert count == 1
         assert ndimage.find_objects(parts)[0] == box
@@ -49,3 +50,15 @@ def test_a_cut_leaves_a_flat_face() -> None:
         design = np.column_stack([points, np.ones(len(points))])
         weights = np.linalg.lstsq(design, side, rcond=None)[0]
         assert (np.sign(design @ weights) == side).mean() > 0.9
+
+
+def test_vessels_begin_in_the_target_and_leave_the_cube() -> None:
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        field = KINDS["ellipsoid"][0](rng, _warped(rng))
+        vessels = _vessels(rng, field) > 0
+        assert (vessels & (field > 0)).any()
+        inner = (slice(1, -1),) * 3
+        border = vessels.copy()
+        border[inner] = False
+        assert border.any()
