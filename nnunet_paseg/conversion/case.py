@@ -18,7 +18,7 @@ import SimpleITK as sitk
 from nnunet_paseg.conversion.images import image_name, place_image, read_mask, write_labels
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.conversion.probability_maps import PSEUDO_LABELS, write_probability_maps
-from nnunet_paseg.conversion.record import input_state, record_file, sha256, statistics
+from nnunet_paseg.conversion.record import case_state, record_file, sha256, statistics
 from nnunet_paseg.conversion.sources import ImageFile, as_source
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import write_json
@@ -54,7 +54,7 @@ def convert_case(case: Case, plan: DatasetPlan, folder: Path) -> None:
         OutputError: The folder cannot be written.
     """
     try:
-        state = input_state(case)
+        state = case_state(case)
         record = {"made_of": state, **_convert(case, plan, folder)}
         # Written last, because a case without its record is converted again.
         write_json(record, record_file(folder, case))

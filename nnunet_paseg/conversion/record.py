@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.conversion.sources import as_source
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.points.formats import point_files
+from nnunet_paseg.points.inputs import input_state
 from nnunet_paseg.points.instance import Instance
 from nnunet_paseg.seeds.expand import Expansion
 
@@ -30,23 +30,15 @@ def is_converted(folder: Path, case: Case) -> bool:
     """Return whether a case was converted from its current files, and not before its points were corrected."""
     try:
         record = json.loads(record_file(folder, case).read_text(encoding="utf-8"))
-        return bool(record["made_of"] == input_state(case))
+        return bool(record["made_of"] == case_state(case))
     except (OSError, PasegError, ValueError, KeyError, TypeError):
         return False  # no record, or files that are gone: the conversion of the case names them
 
 
-def input_state(case: Case) -> dict[str, list[int]]:
+def case_state(case: Case) -> dict[str, list[int]]:
     """Return size and modification time (ns) of every input file of a case, by path."""
-    files = [file for item in (*case.images, case.mask) if item is not None for file in as_source(item).files]
-    if case.points is not None:
-        files += points_files(case.points)
-    states = {str(file): file.stat() for file in files}
-    return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
-
-
-def points_files(points: Path) -> list[Path]:
-    """Return the point files of a case: one file, or all of a folder."""
-    return list(point_files(points)) if points.is_dir() else [points]
+    sources = [as_source(item) for item in (*case.images, case.mask) if item is not None]
+    return input_state([file for source in sources for file in source.files], case.points)
 
 
 def statistics(

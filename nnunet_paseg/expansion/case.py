@@ -11,7 +11,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.expansion.folder import OutputFolder, input_state
+from nnunet_paseg.expansion.folder import OutputFolder, case_state
 from nnunet_paseg.expansion.views import CaseViews, save_blocks
 from nnunet_paseg.io.case_files import CaseFiles
 from nnunet_paseg.io.files import write_json
@@ -46,7 +46,7 @@ def expand_case(files: CaseFiles, folder: OutputFolder) -> None:
     try:
         for path in folder.files(case):
             path.unlink(missing_ok=True)
-        record = {"options": folder.options, "made_of": input_state(files), **_expand(files, folder)}
+        record = {"options": folder.options, "made_of": case_state(files), **_expand(files, folder)}
         write_json(record, folder.record(case))
     except OutputError:
         raise

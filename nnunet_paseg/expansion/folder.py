@@ -13,10 +13,8 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.expansion.plan import KEY, ExpansionPlan
 from nnunet_paseg.io.case_files import CaseFiles
 from nnunet_paseg.io.files import write_json
-from nnunet_paseg.io.headers import voxel_data
-from nnunet_paseg.points.formats import point_files
-from nnunet_paseg.points.formats.label_map import LABEL_FILE
-from nnunet_paseg.points.formats.napari import ORDER_FILE
+from nnunet_paseg.io.headers import image_files
+from nnunet_paseg.points.inputs import input_state
 
 PROBABILITIES = "probabilities"
 
@@ -107,25 +105,19 @@ class OutputFolder:
         """Return the record of a case, None unless its files are there and made of its current input files."""
         record = _read_json(self.record(files.identifier))
         try:
-            is_current = record.get("options") == self.options and record.get("made_of") == input_state(files)
+            is_current = record.get("options") == self.options and record.get("made_of") == case_state(files)
         except (OSError, PasegError):
             return None  # the expansion of the case names what is wrong
         return record if is_current and all(path.exists() for path in self.files(files.identifier)) else None
 
 
-def input_state(files: CaseFiles) -> dict[str, list[int]]:
+def case_state(files: CaseFiles) -> dict[str, list[int]]:
     """Return size and modification time (ns) of every input file of a case, by path.
 
     Raises:
         PasegError: A file has a damaged header, or there is not one point file or folder.
     """
-    points = files.point_file()
-    paths = {*files.images, *(voxel_data(path).file for path in files.images)}
-    paths |= {*(point_files(points) if points.is_dir() else [points])}
-    folder = points if points.is_dir() else points.parent
-    paths |= {path for name in (LABEL_FILE, ORDER_FILE) if (path := folder / name).is_file()}
-    states = {str(path): path.stat() for path in sorted(paths)}
-    return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
+    return input_state([file for path in files.images for file in image_files(path)], files.point_file())
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -57,6 +57,15 @@ def voxel_data(path: Path) -> VoxelData:
     raise PasegError(f"{path} is no image that can be read: expected one of {', '.join(NIFTI + NRRD + META)}.")
 
 
+def image_files(path: Path) -> tuple[Path, ...]:
+    """Return an image file, and the file of its voxels if they are in a file of their own.
+
+    Raises:
+        PasegError: As in :func:`voxel_data`.
+    """
+    return tuple(dict.fromkeys((path, voxel_data(path).file)))
+
+
 def nifti_header(path: Path) -> np.void | None:
     """Return the raw header of a NIfTI file, a record with the field names of the standard; None if it has none."""
     from nibabel import nifti1, nifti2

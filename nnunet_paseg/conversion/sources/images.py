@@ -11,6 +11,7 @@ import SimpleITK as sitk
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.geometry import as_read
+from nnunet_paseg.io.headers import image_files
 from nnunet_paseg.io.images import check_voxels, read_header, read_image
 from nnunet_paseg.points.grid import Grid
 
@@ -24,7 +25,7 @@ class Source(Protocol):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files that are read."""
+        """All files that are read. Raises PasegError if a header does not tell which."""
 
     def grid(self) -> Grid:
         """Return the voxel grid, from the header alone if possible."""
@@ -50,6 +51,10 @@ class InOneFile:
 @dataclass(frozen=True)
 class ImageFile(InOneFile):
     """A 3D image in its own file."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return image_files(self.path)
 
     def grid(self) -> Grid:
         return Grid.from_file(self.path)
