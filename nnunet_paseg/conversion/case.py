@@ -1,7 +1,7 @@
 """Conversion of one case: images, points and label map.
 
-At most one image, one mask and one label map are in memory. Points are expanded in the targets' boxes, with as much of
-the image around them as the seed rule needs.
+At most one image file, one mask and one label map are in memory. Points are expanded in the targets' boxes, with as
+much of the image around them as the seed rule needs.
 """
 
 from __future__ import annotations

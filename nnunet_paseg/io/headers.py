@@ -109,7 +109,11 @@ def _nifti(path: Path) -> VoxelData:
     with path.open("rb") as file:
         is_compressed = file.read(2) == b"\x1f\x8b"
     size = math.prod(shape) * kind.itemsize
-    return VoxelData(path, path, 0, is_compressed, int(offset), size, kind.newbyteorder(order))
+    # As in ITK: without a slope, an intercept is added all the same.
+    slope, intercept = (
+        float(value) if np.isfinite(value) else 0.0 for value in (header["scl_slope"], header["scl_inter"])
+    )
+    return VoxelData(path, path, 0, is_compressed, int(offset), size, kind.newbyteorder(order), slope or 1.0, intercept)
 
 
 _QFORM = ("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")

@@ -24,11 +24,28 @@ def read_image(path: Path) -> sitk.Image:
     Raises:
         PasegError: The file is missing, truncated, damaged or no such image, or contains NaN or infinite voxels.
     """
-    import SimpleITK as sitk  # some commands need none of this, and it loads slowly
-
     header = read_header(path)
-    declared, data = _geometry(path, header), voxel_data(path)
+    declared = _geometry(path, header)
+    image = read_voxels(path, header)
+    if not _geometry(path, image).is_same_grid(declared):
+        raise PasegError(f"{path} has a header that differs from the image that ITK reads: export the image again.")
+    return image
+
+
+def read_voxels(path: Path, header: sitk.ImageFileReader) -> sitk.Image:
+    """Read an image of any dimension, and check that all its voxels are there.
+
+    Args:
+        path: Image file.
+        header: Reader that has read its header.
+
+    Raises:
+        PasegError: The file is truncated or damaged, or contains NaN or infinite voxels.
+    """
+    import SimpleITK as sitk
+
     # Decompressed once: if the voxels that ITK returns have the checksum in the file, all of them are there.
+    data = voxel_data(path)
     checksum = stored_checksum(data)
     if checksum is None:
         check_complete(data)
@@ -37,13 +54,12 @@ def read_image(path: Path) -> sitk.Image:
     except RuntimeError as error:
         check_complete(data)
         raise unreadable(path, error) from error
-    if not _geometry(path, image).is_same_grid(declared):
-        raise PasegError(f"{path} has a header that differs from the image that ITK reads: export the image again.")
     voxels = sitk.GetArrayViewFromImage(image)
-    if checksum is not None and checksum != checksum_of(data, voxels):
+    planes = voxels.reshape(-1, *voxels.shape[-2:])
+    if checksum is not None and checksum != checksum_of(data, planes):
         check_complete(data)
     if voxels.dtype.kind in "fc":  # after scaling, slope and intercept included; a copy of one plane at a time
-        check_finite(path, sum(int((~np.isfinite(plane)).sum()) for plane in voxels))
+        check_finite(path, sum(int((~np.isfinite(plane)).sum()) for plane in planes))
     return image
 
 

@@ -36,6 +36,8 @@ class VoxelData:
         skip: Number of (decompressed) bytes before the voxels.
         size: Number of (decompressed) bytes of the voxels.
         dtype: Type of one voxel, with its byte order.
+        slope: Factor by which ITK multiplies the values.
+        intercept: Summand that ITK adds to the product.
     """
 
     image: Path
@@ -45,6 +47,8 @@ class VoxelData:
     skip: int
     size: int
     dtype: np.dtype[Any]
+    slope: float = 1.0
+    intercept: float = 0.0
 
 
 def damaged(path: Path, reason: str) -> PasegError:
@@ -101,21 +105,32 @@ _TRAILER = struct.Struct("<II")
 def checksum_of(data: VoxelData, voxels: npt.NDArray[Any]) -> int | None:
     """Return the CRC-32 that the data have if a file was read completely and unchanged.
 
-    None means unknown: the values are of a different type than in the file, as after scaling.
+    None means unknown: the values are of a different type than in the file, as floating-point numbers after scaling.
 
     Args:
         data: Place and type of the voxels in the file.
         voxels: Voxels that were read, planes first.
     """
-    if voxels.dtype != data.dtype.newbyteorder("=") or data.skip > BLOCK:
+    is_scaled = data.dtype.kind in "iu" and (data.slope, data.intercept) != (1, 0)
+    if not (is_scaled or voxels.dtype == data.dtype.newbyteorder("=")) or data.skip > BLOCK:
         return None
     try:
         checksum = zlib.crc32(next(_blocks(data), b"")[: data.skip])
     except (OSError, EOFError, zlib.error):
         return None
     for plane in voxels:  # one at a time: a different byte order takes a copy
-        checksum = zlib.crc32(np.ascontiguousarray(plane, data.dtype).data, checksum)
+        stored = _unscaled(plane, data) if is_scaled else np.ascontiguousarray(plane, data.dtype)
+        checksum = zlib.crc32(stored.data, checksum)
     return checksum
+
+
+def _unscaled(plane: npt.NDArray[Any], data: VoxelData) -> npt.NDArray[Any]:
+    """Return the integers in the file. Where scaling has rounded them away, the checksum becomes a different one."""
+    values = plane.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values -= data.intercept
+        values /= data.slope
+        return np.rint(values).astype(data.dtype)
 
 
 def check_finite(path: Path, count: int) -> None:

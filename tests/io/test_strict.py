@@ -9,7 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -129,16 +129,55 @@ def test_the_checksum_is_of_the_bytes_in_the_file_in_their_own_order(tmp_path, c
     assert checked == []
 
 
-def test_scaled_values_and_several_members_are_checked_in_a_pass_of_their_own(tmp_path, checked):
-    path, _ = write(tmp_path, "a.nii.gz")
+def scale(path, slope, intercept):
     content = bytearray(gzip.decompress(path.read_bytes()))
+    struct.pack_into("<2f", content, SCL_SLOPE, slope, intercept)
+    path.write_bytes(gzip.compress(content))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.int32])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    slope=st.one_of(
+        st.sampled_from([0, 1, 2, np.nan]), st.floats(2**-20, 2**20, width=32), st.floats(-9, -0.125, width=32)
+    ),
+    intercept=st.sampled_from([0, -1024, 0.3]),
+)
+def test_scaled_gzip_data_are_decompressed_once(folder, checked, kind, slope, intercept):
+    path, _ = write(folder, "scaled.nii.gz", ARRAY.astype(kind))
+    scale(path, slope, intercept)
+    np.testing.assert_array_equal(read(path)[0], sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
+    # A tiny slope next to the intercept leaves too few digits of the values.
+    assert checked == [] or abs(slope) < 2**-9
+    checked.clear()
+
+
+def test_several_members_and_scaled_numbers_that_are_rounded_are_checked_in_a_pass_of_their_own(tmp_path, checked):
+    path, _ = write(tmp_path, "members.nii.gz")
+    content = gzip.decompress(path.read_bytes())
     half = len(content) // 2
     path.write_bytes(gzip.compress(content[:half]) + gzip.compress(content[half:]))
     np.testing.assert_array_equal(read(path)[0], ARRAY)
-    struct.pack_into("<f", content, SCL_SLOPE, 2)
-    path.write_bytes(gzip.compress(content))
-    np.testing.assert_array_equal(read(path)[0], 2 * ARRAY)
-    assert checked == ["a.nii.gz", "a.nii.gz"]
+    for name, values in (("float.nii.gz", ARRAY / np.float32(7)), ("large.nii.gz", 2**24 + ARRAY.astype(np.int32))):
+        path, _ = write(tmp_path, name, values)
+        scale(path, 0.3, 7)
+        np.testing.assert_array_equal(read(path)[0], sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
+    assert checked == ["members.nii.gz", "float.nii.gz", "large.nii.gz"]
+
+
+@pytest.mark.parametrize("cut", [1, 9, 60])
+def test_scaled_gzip_data_that_lack_voxels_are_refused(tmp_path, cut):
+    # More than ITK decompresses to read the header.
+    path, _ = write(tmp_path, "a.nii.gz", np.random.default_rng(0).integers(0, 2**15, (48, 64, 64)).astype(np.int16))
+    scale(path, 2, 7)
+    content = path.read_bytes()
+    path.write_bytes(content[:-cut])
+    with pytest.raises(PasegError, match=r"a\.nii\.gz is truncated or damaged"):
+        read_image(path)
+    # As long as declared, but with a different checksum.
+    path.write_bytes(content[:-8] + bytes([content[-8] ^ 1]) + content[-7:])
+    with pytest.raises(PasegError, match=r"a\.nii\.gz is truncated or damaged"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("name", ["plain.nii", "a.nii.gz"])

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.geometry import as_read
 from nnunet_paseg.io.headers import image_files
-from nnunet_paseg.io.images import check_voxels, read_header, read_image
+from nnunet_paseg.io.images import check_voxels, read_header, read_image, read_voxels
 from nnunet_paseg.points.grid import Grid
 
 
@@ -94,11 +94,11 @@ class Channel(InOneFile):
         check_voxels(self.path)
 
     def read(self) -> sitk.Image:
-        reader = self._header()
-        self.check()
-        reader.SetExtractSize([*reader.GetSize()[:3], 0])
-        reader.SetExtractIndex([0, 0, 0, self.index])
-        return reader.Execute()
+        image = read_voxels(self.path, self._header())
+        channel = image[:, :, :, self.index]
+        for key in image.GetMetaDataKeys():  # which ITK leaves out, e.g. NIfTI's description
+            channel.SetMetaData(key, image.GetMetaData(key))
+        return channel
 
 
 def as_source(voxels: Path | Source) -> Source:
