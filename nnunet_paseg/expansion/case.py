@@ -71,10 +71,14 @@ def _expand(files: CaseFiles, folder: OutputFolder) -> dict[str, Any]:
     windows = [context_window([instance.box], grid.shape) for instance in placed]
     views = CaseViews(grid, instances, placed)
     crops = _read(files.images, windows, views)
-    probabilities = [
-        target_probability(np.stack(crop), shifted(instance, -_start(window)), plan.network())
-        for crop, instance, window in zip(crops, placed, windows, strict=True)
-    ]
+    network = plan.network()
+    try:
+        probabilities = [
+            target_probability(np.stack(crop), shifted(instance, -_start(window)), network)
+            for crop, instance, window in zip(crops, placed, windows, strict=True)
+        ]
+    except PasegError as error:
+        raise PasegError(f"{', '.join(map(str, files.images))}: {error}") from error
     labels = merge_masks(placed, probabilities, grid.shape)
     write_bytes_image(labels, grid.geometry, folder.mask(case))
     targets = _targets(instances, placed, probabilities, math.prod(grid.spacing_mm))

@@ -17,11 +17,14 @@ def summary(result: Result, plan: ExpansionPlan) -> str:
         for number, target in enumerate(record["targets"], start=1):
             name = f"target {number} ({target['class']})"
             lines += [f"Warning: case {case}, {name}: {problem}." for problem in target["problems"]]
+    targets = [target for record in result.records.values() for target in record["targets"]]
+    found = {target["class"] for target in targets}
+    if found and (absent := [name for name in plan.class_names if name not in found]):
+        lines.append(f"Warning: none of these cases has a target of class {', '.join(absent)}: check --classes.")
     warnings = len(lines)
     if result.unlisted:
         more = f" and {len(result.unlisted) - MAX_NAMED} more" if len(result.unlisted) > MAX_NAMED else ""
         lines.append(f"Masks of cases that are no longer there: {', '.join(result.unlisted[:MAX_NAMED])}{more}.")
-    targets = [target for record in result.records.values() for target in record["targets"]]
     counts = []
     for name in plan.class_names:
         volumes = [target["volume_mm3"] for target in targets if target["class"] == name]

@@ -81,7 +81,7 @@ def _shrunk(view: View) -> View:
     bottom = top + (bottom - top) / rows * -(-rows // MAX_SIDE) * kept_rows
     window = grey_window(pixels)
     span = window["vmax"] - window["vmin"] or 1.0
-    grey = np.clip((pixels.astype(np.float32) - window["vmin"]) / span, 0, 1)
+    grey = np.clip((pixels.astype(np.float64) - window["vmin"]) / span, 0, 1)
     return replace(view, pixels=np.rint(grey * 255).astype(np.uint8), extent=(left, right, bottom, top))
 
 

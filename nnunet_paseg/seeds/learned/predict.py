@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from scipy.special import expit
 
+from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.instance import VoxelInstance
 from nnunet_paseg.points.windows import Window
 from nnunet_paseg.seeds.learned.inputs import network_input
@@ -45,13 +46,20 @@ def target_probability(image: npt.NDArray[Any], instance: VoxelInstance, expande
 
     Returns:
         Probabilities (z, y, x) of the voxels in the instance's box.
+
+    Raises:
+        PasegError: The image contains values near the target that are not finite in single precision.
     """
     box, layout = instance.box, expander.layout
     edges = [side.stop - side.start for side in box]
     shape = image.shape[1:]
     open_faces = [(side.start == 0, side.stop == length) for side, length in zip(box, shape, strict=True)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        cubes = [layout.sample(channel, box) for channel in image]
+    if not np.isfinite(cubes).all():
+        raise PasegError("The image contains NaN, infinite or too large values near a target: repair the image.")
     maps = network_input(
-        [layout.sample(channel, box) for channel in image],
+        cubes,
         foreground=layout.to_cube(instance.foreground, box),
         background=np.concatenate(
             [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-import pickle
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -38,7 +37,8 @@ def load_expander(path: Path | None = None) -> Expander:
     """Return the network of a file, or of the package if there is none.
 
     Raises:
-        PasegError: The file cannot be read, or contains no weights of an expansion network.
+        PasegError: The file cannot be read, or contains no weights of an expansion network, or weights that are not
+            finite.
     """
     return _load(path)
 
@@ -51,11 +51,13 @@ def _load(path: Path | None) -> Expander:
         layout = Layout(**content["layout"])
         network = ExpansionNetwork(content["features"])
         network.load_state_dict({name: tensor.float() for name, tensor in content["weights"].items()})
-    except (RuntimeError, KeyError, TypeError, EOFError, AttributeError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:  # whatever PyTorch raises for a file that is damaged or of something else
         raise PasegError(
             f"{path or SHIPPED} contains no weights of an expansion network: pass the file that "
             "`paseg train-expander` has written."
         ) from error
+    if not all(weight.isfinite().all() for weight in network.parameters()):
+        raise PasegError(f"{path or SHIPPED} contains weights that are not finite: train the network again.")
     return Expander(network.eval().requires_grad_(False), layout, hashlib.sha256(data).hexdigest())
 
 

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.instance import VoxelInstance
 from nnunet_paseg.seeds.learned.layout import Layout
 from nnunet_paseg.seeds.learned.network import ExpansionNetwork
@@ -76,3 +77,49 @@ def test_window_of_several_boxes_stays_in_the_image() -> None:
     boxes = [(slice(0, 4), slice(10, 20), slice(5, 6)), (slice(8, 10), slice(12, 14), slice(0, 6))]
     window = context_window(boxes, (12, 100, 7))
     assert window == (slice(0, 12), slice(3, 27), slice(0, 7))
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 2**32 - 1))
+def test_any_box_in_any_image_gives_probabilities(untrained: Expander, seed: int) -> None:
+    """Also in a single slice, in a single voxel, and in a box as large as the image."""
+    rng = np.random.default_rng(seed)
+    shape = rng.integers(1, 14, 3)
+    start = rng.integers(0, shape) * rng.integers(0, 2, 3)
+    stop = np.where(rng.integers(0, 2, 3), shape, rng.integers(start, shape) + 1)
+    box = tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+    inner = rng.integers(start, stop, (3, 3))
+    instance = VoxelInstance(1, inner[:1], box, background=inner[1:2], extremes=inner[2:])  # type: ignore[arg-type]
+    image = rng.random((2, *shape))
+    image[1] = 7
+    probability = target_probability(image, instance, untrained)
+    assert probability.shape == tuple(stop - start)
+    assert probability.dtype == np.float32
+    assert (probability >= 0).all()
+    assert (probability <= 1).all()
+
+
+@pytest.mark.parametrize("kind", ["u2", "i8", "f8", ">i2", ">f4"])
+def test_type_of_the_voxels_does_not_matter(untrained: Expander, kind: str) -> None:
+    image = np.random.default_rng(0).integers(0, 4000, (1, 20, 20, 20))
+    instance = clicked((9, 10, 11), 5)
+    expected = target_probability(image.astype(np.float32), instance, untrained)
+    assert np.array_equal(target_probability(image.astype(kind), instance, untrained), expected)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])
+def test_values_that_are_not_finite_in_single_precision_are_refused(untrained: Expander, value: float) -> None:
+    image = np.random.default_rng(0).random((2, 20, 20, 20))
+    image[1, 9, 10, 3] = value  # outside the box, but in its surroundings
+    with pytest.raises(PasegError, match="NaN, infinite or too large values near a target: repair the image"):
+        target_probability(image, clicked((9, 10, 11), 5), untrained)
+
+
+def test_shipped_network_finds_a_ball_next_to_a_channel_without_contrast() -> None:
+    truth = ball((48, 48, 48), (24, 24, 24), 10)
+    image = truth + np.random.default_rng(0).normal(0, 0.1, truth.shape)
+    instance = clicked((24, 24, 24), 10)
+    inside = truth[instance.box]
+    for channels in ([image, np.full_like(image, 7)], [np.full_like(image, 7), image]):
+        mask = target_probability(np.stack(channels), instance, load_expander()) > 0.5
+        assert 2 * (mask & inside).sum() / (mask.sum() + inside.sum()) > 0.9

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.seeds.learned.layout import Layout
@@ -53,3 +55,39 @@ def test_checkpoints_of_other_networks_are_refused(tmp_path: Path) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(PasegError, match=r"none\.pt cannot be read \(No such file"):
         load_expander(tmp_path / "none.pt")
+
+
+@settings(deadline=None, max_examples=40)
+@given(data=st.data())
+def test_damaged_weights_are_refused_whatever_pytorch_raises(tmp_path_factory, data) -> None:
+    content = bytearray(weights_bytes(ExpansionNetwork((8,)), Layout(16, 4)))
+    # The description in the archive, or any byte of it.
+    first = content.index(b"layout") if data.draw(st.booleans()) else 0
+    for place in data.draw(st.lists(st.integers(first, min(first + 400, len(content) - 1)), min_size=1, max_size=4)):
+        content[place] ^= data.draw(st.integers(1, 255))
+    file = tmp_path_factory.mktemp("weights") / "own.pt"
+    file.write_bytes(content)
+    try:
+        expander = load_expander(file)
+    except PasegError as error:
+        message = str(error)
+    else:
+        assert all(weight.isfinite().all() for weight in expander.network.parameters())
+        message = str(file)
+    assert str(file) in message
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1e6])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    """Half precision ends at 65,504."""
+    network = ExpansionNetwork((8,))
+    network.requires_grad_(False)
+    network.logit.bias[0] = value
+    (tmp_path / "own.pt").write_bytes(weights_bytes(network, Layout(16, 4)))
+    with pytest.raises(PasegError, match=r"own\.pt contains weights that are not finite: train the network again"):
+        load_expander(tmp_path / "own.pt")
+
+
+def test_a_folder_is_no_file_of_weights(tmp_path: Path) -> None:
+    with pytest.raises(PasegError, match=r"cannot be read \(Is a directory\): pass a file of weights"):
+        load_expander(tmp_path)
