@@ -254,6 +254,67 @@ BAD = {
         lambda folder: convert(folder, "--channel-names", "A", "B"),
         r"Case a: .*a_0001\.nii\.gz and .*a_0000\.nii\.gz are on different grids: resample them to the same grid",
     ),
+    "a channel without the one before it": (
+        lambda folder: [
+            (folder / "images" / f"{case}.nii.gz").rename(folder / "images" / f"{case}_0001.nii.gz") for case in "ab"
+        ],
+        lambda folder: convert(folder, "--channel-names", "A", "B"),
+        r"Case a lacks channel 0000 \(found 0001\): add the file, or leave out the case",
+    ),
+    "a dense case without its first channel": (
+        lambda folder: [
+            dataset_json(channel_names={"0": "A", "1": "B"})(folder),
+            *(image(f"dense/Dataset001_Tiny/imagesTr/case_{number}_0001.nii.gz", MASK)(folder) for number in range(6)),
+            (folder / "dense/Dataset001_Tiny/imagesTr/case_3_0000.nii.gz").unlink(),
+        ],
+        dense,
+        r"^error: Case case_3: .*imagesTr/case_3_0000\.nii\.gz is missing: add the file, or leave out the case",
+    ),
+    "a dense test case without the number of its channel": (
+        lambda folder: [
+            image("dense/Dataset001_Tiny/imagesTs/t.nii.gz", MASK)(folder),
+            image("dense/Dataset001_Tiny/labelsTs/t.nii.gz", MASK)(folder),
+        ],
+        dense,
+        r"^error: Case t: .*imagesTs/t_0000\.nii\.gz is missing: add the file, or leave out the case",
+    ),
+    "a test image that lacks its second channel": (
+        lambda folder: (
+            [
+                write_image(MASK, folder / "images" / f"{case}_{number:04d}.nii.gz")
+                for case in "ab"
+                for number in range(2)
+                if number or (folder / "images" / f"{case}.nii.gz").rename(folder / "images" / f"{case}_0000.nii.gz")
+            ]
+            + [write_image(MASK, folder / "test" / "t.nii.gz"), write_image(MASK, folder / "test" / "u_0000.nii.gz")]
+            + [write_image(MASK, folder / "test" / "u_0001.nii.gz")]
+        ),
+        lambda folder: convert(folder, "--channel-names", "A", "B", "--test-images", folder / "test"),
+        r"^error: Case t lacks channel 0001 \(found 0000\): add the file, or leave out the case",
+    ),
+    "a test image that is there with and without its number": (
+        lambda folder: [write_image(MASK, folder / "test" / name) for name in ("t.nii.gz", "t_0000.nii.gz")],
+        lambda folder: convert(folder, "--test-images", folder / "test"),
+        r"^error: Case t has channel 0000 more than once \(t\.nii\.gz, t_0000\.nii\.gz\): keep one file",
+    ),
+    "a test case called as a training case": (
+        image("test/a.nii.gz", MASK),
+        lambda folder: convert(folder, "--test-images", folder / "test"),
+        r"more than one case is called \['a'\]: rename the files of one",
+    ),
+    "a folder without points": (
+        lambda folder: [path.unlink() for path in (folder / "points").iterdir()],
+        convert,
+        r"points contains no points: expected \{case\} with one of \.mrk\.json",
+    ),
+    "a class that nothing is called after": (
+        no_spoil,
+        lambda folder: (
+            [save_points(folder, VOXELS, case, labels=["tumor"] * 7) for case in "ab"]
+            and convert(folder, "--classes", "liver")
+        ),
+        r"Case a: .*a\.mrk\.json, point 1: 'tumor' in the name 'tumor' is neither a class \(liver\) nor a number",
+    ),
     "points without image": (
         lambda folder: (folder / "images" / "a.nii.gz").unlink(),
         convert,
@@ -457,6 +518,9 @@ def test_bad_input(folder, capsys, monkeypatch, name):
     assert command is check or len(shown.splitlines()) == 1 or re.match(r"error: \d+ of \d+ cases cannot be", shown)
     assert re.search(message, shown), shown
     assert not list(folder.glob("raw/Dataset00[89]_*/dataset.json"))
+    # Nothing is left but finished cases.
+    for staging in folder.glob("raw/.*"):
+        assert list(staging.glob("records/*.json"))
 
 
 def test_good_inputs_are_none_of_these(folder):

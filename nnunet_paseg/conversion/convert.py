@@ -51,7 +51,11 @@ def convert(
         folder = staging.claim_stopped()
         if folder is None:
             staging.open()
-            _convert_cases(cases, plan, staging.folder, num_processes)
+            try:
+                _convert_cases(cases, plan, staging.folder, num_processes)
+            except PasegError:
+                staging.remove_unused()
+                raise
             folder = staging.claim()
         if folder is None:
             raise PasegError(f"A different process is converting to {target}: wait until it has finished.")

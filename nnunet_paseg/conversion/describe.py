@@ -27,6 +27,10 @@ def describe(folder: Path, cases: Sequence[Case], plan: DatasetPlan) -> None:
         del record["made_of"]  # the state of the input files matters for resuming only
         if "warning" in record:
             tqdm.write(f"Warning: case {identifier}: {record['warning']}.")
+    voxels = [records[case.identifier].get("voxels") for case in training]  # not counted in dense masks
+    absent = [name for name in plan.class_names if all(counts and not counts[name] for counts in voxels)]
+    if absent:
+        tqdm.write(f"Warning: no training case has seeds of class {', '.join(absent)}: check the classes.")
     _write_dataset_json(folder, training, plan, records)
     if plan.validation:
         split = {

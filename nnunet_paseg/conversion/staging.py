@@ -76,6 +76,11 @@ class Staging:
                     f"{other} belongs to a conversion with other options: delete it, unless that is still running."
                 )
 
+    def remove_unused(self) -> None:
+        """Remove the folder if it contains no finished case, for example because the name of a class was misspelt."""
+        if not any((self.folder / "records").glob("[!.]*")):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
     def claim(self) -> Path | None:
         """Claim the folder in order to complete it. Return None if a different process has claimed it."""
         return self._rename(self.folder)

@@ -42,6 +42,20 @@ def moved(path):
             lambda f: cut(f / "images/bad.nii.gz"),
             r"Case bad: .*bad\.nii\.gz is truncated or damaged .*: copy or export",
         ),
+        (
+            lambda f: (f / "images/bad.nii.gz").write_text("no image", encoding="utf-8"),
+            r"Case bad: Cannot read the image .*bad\.nii\.gz \(it has no NIfTI header\): copy or export it again",
+        ),
+        (
+            lambda f: [(f / "points/bad.csv").unlink(), (f / "points/bad").mkdir()],
+            "Case bad has no points: add a point file named after the image",
+        ),
+        (
+            lambda f: (f / "points/bad.csv").write_text(
+                (f / "points/bad.csv").read_text(encoding="utf-8").replace("tumor", "tumour"), encoding="utf-8"
+            ),
+            r"Case bad: .*bad\.csv.*'tumour'.*tumor",
+        ),
         (lambda f: moved(f / "points/bad.csv"), r"Case bad: .*bad\.csv: A point of an .* lies outside the image"),
         (
             lambda f: (f / "points/bad.mrk.json").write_text("{}", encoding="utf-8"),
@@ -138,6 +152,18 @@ def test_a_folder_that_is_not_of_this_command_is_left_alone(folder, capsys, outp
         assert expand(folder, *options, out=output) == 2
         assert re.search(message, capsys.readouterr().err)
     assert not list(folder.glob("full/*.json"))
+
+
+def test_folders_without_cases_are_named(folder, capsys):
+    for name, message in (("points", "contains no points: expected"), ("images", "contains no image: expected")):
+        (folder / "empty").mkdir(exist_ok=True)
+        (folder / name).rename(folder / f"full {name}")
+        (folder / "empty").rename(folder / name)
+        assert expand(folder) == 2
+        assert re.search(rf"error: .*{name} {message} \{{case\}}", capsys.readouterr().err)
+        assert not (folder / "out").exists()
+        (folder / name).rename(folder / "empty")
+        (folder / f"full {name}").rename(folder / name)
 
 
 def test_two_cases_with_one_file_of_probabilities_are_refused(tmp_path, capsys):

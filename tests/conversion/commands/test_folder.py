@@ -173,3 +173,24 @@ def test_masks_that_do_not_fit_are_refused(sources, capsys, spoil, message):
     assert convert(sources, "--channel-names", "T1", "T2", "--masks", str(sources / "dense")) == 2
     assert re.search(message, capsys.readouterr().err)
     assert not list((sources / "raw").glob("Dataset009_*"))
+
+
+def test_a_class_without_target_is_named(sources, capsys):
+    assert convert(sources, "--channel-names", "T1", "T2", "--seeds", "paper") == 0
+    assert "Warning: no training case has seeds of class tumor: check the classes." in capsys.readouterr().out
+
+
+def test_a_dataset_below_the_points_is_no_case(sources):
+    """The same command succeeds again."""
+    options = ["--channel-names", "T1", "T2", "--seeds", "paper", "--raw", str(sources / "points"), "--overwrite"]
+    for _ in range(2):
+        assert convert(sources, *options) == 0
+    assert sorted(path.name for path in (sources / "points" / "Dataset009_Points" / "labelsTr").iterdir()) == [
+        f"{case}.nii.gz" for case in "abcd"
+    ]
+
+
+def test_a_command_without_a_good_case_leaves_nothing_behind(sources, capsys):
+    assert convert(sources, "--channel-names", "T1", "T2", classes=("liver",)) == 2
+    assert "4 of 4 cases cannot be converted" in capsys.readouterr().err
+    assert not list((sources / "raw").iterdir())
