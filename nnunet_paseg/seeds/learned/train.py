@@ -78,6 +78,7 @@ def train_expander(
     network = ExpansionNetwork().to(device)
     network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE))  # type: ignore[no-untyped-call]
+    kept: Any = average.module  # an ExpansionNetwork, which PyTorch does not declare
     done = 0
     states: dict[str, Any] = {}
     checkpoint = folder / "checkpoint.pt"
@@ -134,7 +135,7 @@ def train_expander(
                     with atomic_output(checkpoint) as path:
                         torch.save(states, path)
                     with atomic_output(folder / "expander.pt") as path:
-                        path.write_bytes(weights_bytes(average.module, layout))
+                        path.write_bytes(weights_bytes(kept, layout))
     return folder / "expander.pt"
 
 
