@@ -14,6 +14,7 @@ import numpy as np
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import is_table_schema
+from nnunet_paseg.points.formats.completeness import take_absent
 from nnunet_paseg.points.formats.csv import HEADER, parse_csv
 from nnunet_paseg.points.formats.label_map import LABEL_FILE, read_label_map, read_named_label_map
 from nnunet_paseg.points.formats.markups import LPS_FROM_RAS, Markups
@@ -45,11 +46,11 @@ def read_points(
         swap_lps_ras: Read LPS world coordinates as RAS, and RAS as LPS.
 
     Returns:
-        Targets; none if the file states that there is none: the header of the package's own format without a row, or
-        a label map without a painted voxel.
+        Targets; none if the file states that there is none: the header of the package's own format without a row, a
+        label map without a painted voxel, or a point for every class that states that it is absent.
 
     Raises:
-        PasegError: The suffix is unknown, or the reader of the format rejects the file.
+        PasegError: The suffix is unknown, the reader of the format rejects the file, or the case is not finished.
     """
     files = point_files(path) if path.is_dir() else [path]
     case = case or path.name.partition(".")[0]
@@ -66,7 +67,10 @@ def read_points(
         else:
             instances += [_swapped(i) if swap_lps_ras and not i.in_voxels else i for i in content]
     with _naming(path):
-        return instances + find_targets(markups, grid, class_names, case=case)
+        markups, classes = take_absent(markups, class_names, case)
+        instances += find_targets(markups, grid, class_names, case=case, source=str(path))
+        classes.check({instance.class_name for instance in instances}, class_names, str(path))
+    return instances
 
 
 def point_files(folder: Path) -> list[Path]:
@@ -158,7 +162,7 @@ def _read(path: Path, grid: Grid, class_names: Sequence[str]) -> Markups | list[
         content = _read_table(path, grid, class_names)
     else:
         raise PasegError(f"{path} is not a point file: save it as one of {', '.join(SUFFIXES)}.")
-    if isinstance(content, Markups) and not content.points and not content.boxes:
+    if isinstance(content, Markups) and not content.points and not content.boxes and not content.unplaced:
         raise PasegError(
             f"{path} contains no placed point: place some. If the case has no target, replace the file by "
             f"{_stem(path)}.csv with the one line {','.join(HEADER)}. If the case has other point files, delete it."

@@ -11,6 +11,13 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.formats.text import shown
 from nnunet_paseg.points.grid import FloatArray, Grid
 
+STATUSES = ("undefined", "preview", "defined", "missing")
+"""3D Slicer's position statuses, in the order of their numbers.
+
+A defined point has been placed, an undefined one is planned. A missing one has been skipped, and a preview is the point
+under the mouse.
+"""
+NOT_PLACED, PREVIEW, PLACED, SKIPPED = STATUSES
 LPS_FROM_RAS = np.array([-1.0, -1.0, 1.0])
 """Factors of x, y and z that convert RAS to LPS, and LPS to RAS."""
 FARTHEST_MM = 1e9
@@ -39,6 +46,26 @@ class ControlPoint:
 
     def __post_init__(self) -> None:
         check_position(self.position, str(self))
+
+    def __str__(self) -> str:
+        return f"{self.where} '{shown(self.label)}'" if self.label else self.where
+
+
+@dataclass(frozen=True, eq=False)
+class UnplacedPoint:
+    """A point that a file plans, but that has no position yet.
+
+    Attributes:
+        status: One of :data:`STATUSES` other than the one of placed points.
+        label: The point's own name.
+        list_name: Name of its list; empty if the list has no name.
+        where: File and number of the point, for messages.
+    """
+
+    status: str
+    label: str
+    list_name: str
+    where: str
 
     def __str__(self) -> str:
         return f"{self.where} '{shown(self.label)}'" if self.label else self.where
@@ -108,17 +135,20 @@ class Markups:
     """All points and boxes of a file, in its order.
 
     Attributes:
-        points: Control points.
+        points: Control points that have been placed.
         boxes: Boxes.
+        unplaced: Control points that have not been placed.
     """
 
     points: list[ControlPoint] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
+    unplaced: list[UnplacedPoint] = field(default_factory=list)
 
     def extend(self, other: Markups) -> None:
         """Append the points and boxes of another file."""
         self.points += other.points
         self.boxes += other.boxes
+        self.unplaced += other.unplaced
 
     def named(self, name: str) -> Markups:
         """Return a copy in which unnamed lists and boxes have this name."""
@@ -126,6 +156,7 @@ class Markups:
             self,
             points=[replace(point, list_name=point.list_name or name) for point in self.points],
             boxes=[replace(box, name=box.name or name) for box in self.boxes],
+            unplaced=[replace(point, list_name=point.list_name or name) for point in self.unplaced],
         )
 
     def with_swapped_axes(self) -> Markups:
@@ -133,6 +164,7 @@ class Markups:
         return Markups(
             [p if p.in_voxels else replace(p, position=p.position * LPS_FROM_RAS) for p in self.points],
             [replace(b, centre=b.centre * LPS_FROM_RAS, axes=b.axes * LPS_FROM_RAS[:, None]) for b in self.boxes],
+            self.unplaced,
         )
 
 

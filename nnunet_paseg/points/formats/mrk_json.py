@@ -10,13 +10,21 @@ from typing import Any
 import numpy as np
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.points.formats.markups import Box, ControlPoint, Markups, as_lps
+from nnunet_paseg.points.formats.markups import (
+    NOT_PLACED,
+    PLACED,
+    STATUSES,
+    Box,
+    ControlPoint,
+    Markups,
+    UnplacedPoint,
+    as_lps,
+)
 from nnunet_paseg.points.formats.text import read_text, shown
 from nnunet_paseg.points.grid import FloatArray
 
 POINT_LISTS = ("Fiducial", "PointList")
 IDENTITY = [1, 0, 0, 0, 1, 0, 0, 0, 1]
-PLACED, NOT_PLACED = "defined", ("undefined", "preview", "missing")
 MAX_MARKUPS = 10_000
 """A file with more points and boxes does not contain clicks."""
 
@@ -24,11 +32,8 @@ MAX_MARKUPS = 10_000
 def read_mrk_json(path: Path) -> Markups:
     """Read the points and boxes of a markups file.
 
-    Points that were planned or skipped, but not placed, are left out.
-
     Raises:
-        PasegError: The file contains no markups, a markup is neither a point list nor a box or not in millimetres, or
-            no point of a list has been placed.
+        PasegError: The file contains no markups, or a markup is neither a point list nor a box or not in millimetres.
     """
     markups, number = Markups(), 0
     for index, markup in enumerate(_objects(_parse(path), "markups", str(path)), start=1):
@@ -41,15 +46,15 @@ def read_mrk_json(path: Path) -> Markups:
             points = _objects(markup, "controlPoints", where) if markup.get("controlPoints") is not None else []
             named = [(point, f"{path}, point {number + count}") for count, point in enumerate(points, start=1)]
             number += len(points)
-            placed = [_control_point(point, markup, who) for point, who in named if _is_placed(point, who)]
-            if points and not placed:
-                raise PasegError(
-                    f"{where}: none of its {len(points)} points has been placed: place them, or delete them."
-                )
-            markups.points += placed
+            for point, who in named:
+                if (status := _status(point, who)) == PLACED:
+                    markups.points.append(_control_point(point, markup, who))
+                else:
+                    label, list_name = _text(point, "label", who), _text(markup, "name", who)
+                    markups.unplaced.append(UnplacedPoint(status, label, list_name, who))
         else:
             raise PasegError(f"{where} is a '{shown(kind)}', neither a point list nor an ROI box: delete it.")
-        if len(markups.points) + len(markups.boxes) > MAX_MARKUPS:
+        if len(markups.points) + len(markups.boxes) + len(markups.unplaced) > MAX_MARKUPS:
             raise PasegError(f"{path} has more than {MAX_MARKUPS} points and boxes: remove it.")
     return markups
 
@@ -94,14 +99,12 @@ def _check_unit(unit: Any, where: str) -> None:
         raise PasegError(f"{where} is in {shown(unit)}, not in millimetres: save it in mm.")
 
 
-def _is_placed(point: Mapping[str, Any], where: str) -> bool:
-    """Return whether a point has been placed; without a status it has, unless its position is an empty text."""
-    status = point.get("positionStatus", NOT_PLACED[0] if point.get("position") == "" else PLACED)
-    if status not in (PLACED, *NOT_PLACED):
-        raise PasegError(
-            f"{where}: the position status is '{shown(status)}', not one of {(PLACED, *NOT_PLACED)}: correct it."
-        )
-    return bool(status == PLACED)
+def _status(point: Mapping[str, Any], where: str) -> str:
+    """Return the status of a point; without one it has been placed, unless its position is an empty text."""
+    status = point.get("positionStatus", NOT_PLACED if point.get("position") == "" else PLACED)
+    if status not in STATUSES:
+        raise PasegError(f"{where}: the position status is '{shown(status)}', not one of {STATUSES}: correct it.")
+    return str(status)
 
 
 def _control_point(point: Mapping[str, Any], markup: Mapping[str, Any], where: str) -> ControlPoint:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.points.formats.markups import ControlPoint
-from nnunet_paseg.points.formats.naming import ParsedName
+from nnunet_paseg.points.formats.markups import ControlPoint, UnplacedPoint
+from nnunet_paseg.points.formats.naming import ParsedName, parse_name
 from nnunet_paseg.points.grid import FloatArray, Grid, IntArray
 from nnunet_paseg.points.instance import Instance
 
@@ -19,15 +19,11 @@ OTHER_ROLE = {"foreground": "background", "background": "foreground"}
 
 
 @dataclass(frozen=True, eq=False)
-class NamedPoint:
-    """A control point with its parsed name and the parsed name of its list."""
+class Names:
+    """Parsed name of a point, and the parsed name of its list."""
 
-    control_point: ControlPoint
     own: ParsedName
     of_list: ParsedName
-
-    def __str__(self) -> str:
-        return str(self.control_point)
 
     @property
     def class_name(self) -> str | None:
@@ -42,6 +38,33 @@ class NamedPoint:
     @property
     def role(self) -> str | None:
         return self.own.role or self.of_list.role
+
+
+@dataclass(frozen=True, eq=False)
+class NamedPoint(Names):
+    """A control point with its names."""
+
+    control_point: ControlPoint
+
+    def __str__(self) -> str:
+        return str(self.control_point)
+
+
+def parse_names(point: ControlPoint | UnplacedPoint, class_names: Sequence[str], case: str) -> Names:
+    """Return the parsed names of a point and of its list.
+
+    Args:
+        point: Point of a file.
+        class_names: Classes of the dataset.
+        case: Case identifier, which is ignored as a name.
+
+    Raises:
+        PasegError: A word of a name is unknown.
+    """
+    own = parse_name(point.label, class_names, who=point.where, case=case)
+    of_list = parse_name(point.list_name, class_names, who=f"{point.where}, list", case=case, is_list=True)
+    number = point.number if isinstance(point, ControlPoint) else None
+    return Names(own if number is None else replace(own, number=number), of_list)
 
 
 def instance_of(target: list[NamedPoint], class_name: str, grid: Grid) -> Instance:

@@ -6,14 +6,11 @@ import re
 from pathlib import Path
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.points.formats.markups import ControlPoint, Markups, as_lps
+from nnunet_paseg.points.formats.markups import PLACED, PREVIEW, STATUSES, ControlPoint, Markups, UnplacedPoint, as_lps
 from nnunet_paseg.points.formats.table import DELIMITERS, NUMBER, Row, Table, parse_table
 from nnunet_paseg.points.formats.text import read_text, shown
 
 SYSTEMS = {"LPS": ("l", "p", "s"), "RAS": ("r", "a", "s")}
-PLACED = 2
-STATUSES = ("undefined", "preview", "defined", "missing")
-"""Position status of a point; ``.fcsv`` files contain its number."""
 STATUS_COLUMNS = ("positionstatus", "status")
 EXTRA = 2
 """Cells of 3D Slicer 5 after the last named column of ``.fcsv`` files: position status and automatic placement."""
@@ -21,7 +18,7 @@ TRUE, FALSE = ("true", "t", "yes", "y", "on"), ("false", "f", "no", "n", "off")
 
 
 def read_fcsv(path: Path) -> Markups:
-    """Read the placed points of a fiducial list.
+    """Read the points of a fiducial list.
 
     Raises:
         PasegError: The coordinate system or the columns are missing, or a line is not a point.
@@ -41,12 +38,11 @@ def read_fcsv(path: Path) -> Markups:
     # Empty lines in place of comments keep the numbers of all others.
     points = ["" if line.lstrip('"').startswith("#") else line for line in lines]
     table = parse_table(path, header["columns"], points, extra=EXTRA)
-    placed = [row for row in table.rows if _is_placed(row)]
-    return _markups(table, placed, ("x", "y", "z"), header["coordinatesystem"])
+    return _markups(table, ("x", "y", "z"), header["coordinatesystem"])
 
 
 def read_slicer_table(table: Table) -> Markups:
-    """Read the placed points of a control-point table.
+    """Read the points of a control-point table.
 
     Raises:
         PasegError: A column is missing, or a row is not a point.
@@ -54,40 +50,47 @@ def read_slicer_table(table: Table) -> Markups:
     systems = [name for name, columns in SYSTEMS.items() if set(columns) <= set(table.columns)]
     if len(systems) != 1 or "label" not in table.columns:
         raise PasegError(f"{table.path} has the columns {shown(table.columns)}: use label and l,p,s or r,a,s.")
-    placed = [row for row in table.rows if (_is_defined(row) if "defined" in table.columns else _is_placed(row))]
-    return _markups(table, placed, SYSTEMS[systems[0]], systems[0])
+    return _markups(table, SYSTEMS[systems[0]], systems[0])
 
 
-def _markups(table: Table, rows: list[Row], columns: tuple[str, str, str], system: str) -> Markups:
+def _markups(table: Table, columns: tuple[str, str, str], system: str) -> Markups:
     markups = Markups()
-    for row in rows:
+    for row in table.rows:
+        status = _defined(row) if "defined" in table.columns else _status(row)
         table.check_end(row, ("label",))
-        position = as_lps(table.position(row, columns), system, row.where)
-        markups.points.append(ControlPoint(position, row.text("label"), "", row.where))
+        if status == PLACED:
+            position = as_lps(table.position(row, columns), system, row.where)
+            markups.points.append(ControlPoint(position, row.text("label"), "", row.where))
+        else:
+            markups.unplaced.append(UnplacedPoint(status, row.text("label"), "", row.where))
     return markups
 
 
-def _is_placed(row: Row) -> bool:
-    """Return whether the position status is that of a placed point, or missing in files of older versions."""
+def _status(row: Row) -> str:
+    """Return the position status; files of older versions have none, and all their points have been placed."""
     cell = next((row.cells[name] for name in STATUS_COLUMNS if name in row.cells), row.extra[0] if row.extra else None)
     if cell is None:
-        return True
-    known = {name: number for number, name in enumerate(STATUSES)}
-    value = known.get(cell.casefold(), _number(cell))
-    if value not in known.values():
+        return PLACED
+    if cell.casefold() in STATUSES:
+        return cell.casefold()
+    # .fcsv files contain the number of the status.
+    numbers = dict(enumerate(STATUSES))
+    value = _number(cell)
+    if value is None or value not in numbers:
         raise PasegError(
-            f"{row.where}: the position status is '{shown(cell)}', not one of {tuple(known.values())} ({PLACED} is a "
-            "placed point): correct it."
+            f"{row.where}: the position status is '{shown(cell)}', not one of {tuple(numbers)} "
+            f"({STATUSES.index(PLACED)} is a placed point): correct it."
         )
-    return value == PLACED
+    return numbers[int(value)]
 
 
-def _is_defined(row: Row) -> bool:
+def _defined(row: Row) -> str:
+    """Return the status of a row of a table, which does not distinguish planned points from the one under the mouse."""
     cell = row.cells["defined"].casefold()
     if cell in TRUE or _number(cell) == 1:
-        return True
+        return PLACED
     if cell in FALSE or _number(cell) == 0:
-        return False
+        return PREVIEW
     raise PasegError(f"{row.where}: 'defined' is '{shown(row.cells['defined'])}': write 1 (placed) or 0 (not placed).")
 
 

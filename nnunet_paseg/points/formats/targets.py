@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.points.formats.completeness import check_placed
 from nnunet_paseg.points.formats.markups import Box, ControlPoint, Markups
 from nnunet_paseg.points.formats.naming import ParsedName, parse_name
 from nnunet_paseg.points.formats.roles import (
@@ -17,13 +17,17 @@ from nnunet_paseg.points.formats.roles import (
     by_role,
     enclosed_by_others,
     instance_of,
+    parse_names,
     positions_of,
 )
+from nnunet_paseg.points.formats.sides import check_sides
 from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import Instance
 
 
-def find_targets(markups: Markups, grid: Grid, class_names: Sequence[str], *, case: str = "") -> list[Instance]:
+def find_targets(
+    markups: Markups, grid: Grid, class_names: Sequence[str], *, case: str = "", source: str = "The case"
+) -> list[Instance]:
     """Group points and boxes into targets, in the order of the file.
 
     Points inside a box belong to the box. Any other unnamed point continues the target of the point before it. Points
@@ -34,9 +38,11 @@ def find_targets(markups: Markups, grid: Grid, class_names: Sequence[str], *, ca
         grid: Grid of the image, along whose axes points enclose.
         class_names: Classes of the dataset; a single class needs no name.
         case: Case identifier, which is ignored as the name of a list.
+        source: Point file, or folder of point files, for messages.
 
     Raises:
-        PasegError: A name is unknown or has no class, or the roles of the points cannot be inferred.
+        PasegError: A name is unknown or has no class, a point has not been placed or is on the wrong side, or the roles
+            of the points cannot be inferred.
     """
     loose = [_name(point, class_names, case) for point in markups.points]
     instances = []
@@ -64,7 +70,10 @@ def find_targets(markups: Markups, grid: Grid, class_names: Sequence[str], *, ca
             )
         )
     groups = _groups(loose, class_names)
+    unplaced = [(point, parse_names(point, class_names, case)) for point in markups.unplaced]
+    check_placed(groups, unplaced, grid, class_names, source)
     _check_numbers(groups)
+    check_sides(groups.values(), grid)
     for group in groups.values():
         _check_counts(group)
     return instances + [
@@ -75,12 +84,8 @@ def find_targets(markups: Markups, grid: Grid, class_names: Sequence[str], *, ca
 
 
 def _name(point: ControlPoint, class_names: Sequence[str], case: str) -> NamedPoint:
-    own = parse_name(point.label, class_names, who=point.where, case=case)
-    return NamedPoint(
-        point,
-        own if point.number is None else replace(own, number=point.number),
-        parse_name(point.list_name, class_names, who=f"{point.where}, list", case=case, is_list=True),
-    )
+    names = parse_names(point, class_names, case)
+    return NamedPoint(names.own, names.of_list, point)
 
 
 def _check_members(box: Box, members: Sequence[NamedPoint], grid: Grid) -> None:

@@ -30,13 +30,14 @@ def test_round_trip(tmp_path_factory, written):
         np.testing.assert_allclose(instance.background, outside, atol=1e-5)
 
 
-def test_points_that_were_not_placed_are_left_out(tmp_path):
+def test_points_that_were_not_placed_are_kept_apart(tmp_path):
     points = writers.point_list([[1, 2, 3]] * 4, coordinateUnits=["mm", "UCUM", "millimeter"])
     points["controlPoints"][1] |= {"position": "", "positionStatus": "undefined"}
     points["controlPoints"][2] |= {"positionStatus": "preview"}
     read = read_mrk_json(writers.save_markups(tmp_path / "a.mrk.json", points))
     assert [mark.label for mark in read.points] == ["F-1", "F-4"]
     assert read.points[1].where.endswith("point 4")
+    assert [(point.label, point.status) for point in read.unplaced] == [("F-2", "undefined"), ("F-3", "preview")]
 
 
 @pytest.mark.parametrize("system", ["LPS", "RAS"])
@@ -92,10 +93,6 @@ ROI = writers.roi([1, 2, 3], [4, 5, 6])
         (change(ONE, coordinateUnits="um"), r"a\.mrk\.json, markup 1 is in um, not in millimetres: save it in mm"),
         (change(ONE, coordinateSystem="IJK"), r"point 1: the coordinate system is 'IJK': save"),
         (change(ONE, controlPoints=[{"position": [1, 2]}]), r"point 1: 'position' is \[1, 2\], not 3 numbers: save"),
-        (
-            change(ONE, controlPoints=[{"label": "F-1", "position": ""}]),
-            r"markup 1: none of its 1 points has been placed",
-        ),
         (change(ONE, type="Line"), r"markup 1 is a 'Line', neither a point list nor an ROI box: delete it"),
         (change(ROI, roiType="Sphere"), r"an ROI must be a box that is not inside out, not 'Sphere': draw a box"),
         (change(ROI, size=[1, 2, 0]), r"markup 1 'R': a box needs a centre and three positive sizes"),

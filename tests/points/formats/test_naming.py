@@ -54,6 +54,16 @@ CLASSES = ["tumor", "edema", "Left kidney", "kidney", "T2", "segment-4"]
         ("T2-2", ParsedName("T2")),
         ("segment-4-1", ParsedName("segment-4")),
         ("case_007-3", ParsedName()),
+        ("tumor absent", ParsedName("tumor", None, "absent")),
+        ("tumor 2 out left", ParsedName("tumor", 2, "background", "left")),
+        ("Tumor_2 LEFT-5", ParsedName("tumor", 2, "background", "left")),
+        ("tumor 2 superior outside", ParsedName("tumor", 2, "background", "superior")),
+        ("out: anterior", ParsedName(None, None, "background", "anterior")),
+        ("tumor bg3 inferior", ParsedName("tumor", None, "background", "inferior")),
+        ("left kidney 1 right", ParsedName("Left kidney", 1, "background", "right")),
+        ("left_kidney", ParsedName("Left kidney")),
+        ("kidney 1 left", ParsedName("kidney", 1, "background", "left")),
+        ("2 kidney left", ParsedName("kidney", 2, "background", "left")),
     ],
 )
 def test_names(name, expected):
@@ -70,6 +80,19 @@ def test_names(name, expected):
         ("T22", "t22"),
         ("tumor f", "f"),
         ("fg1 bg1", "bg1"),
+        # A side neither behind a role nor behind a class with a number may belong to the name of a structure.
+        ("left", "left"),
+        ("left tumor", "left"),
+        ("tumor left", "left"),
+        ("left tumor 2", "left"),
+        ("left 2 tumor", "left"),
+        ("out left tumor", "left"),
+        ("2 left tumor", "left"),
+        ("in left", "left"),
+        ("tumor absent left", "left"),
+        ("tumor 2 left fg", "fg"),
+        ("tumor 2 left right", "right"),
+        ("tumor 2 left3", "left3"),
         ("tumor " + "9" * 5000, r"9+\.\.\."),
     ],
 )
@@ -87,7 +110,8 @@ def test_a_full_name_says_all(class_name, number, role, space):
     assert parse_name(f"{role}{space}{class_name.upper()}", CLASSES, who="") == ParsedName(
         class_name, None, ROLES[role]
     )
-    assert parse_name(label_of(class_name, number, ROLES[role]), CLASSES, who="") == words
+    if role != "absent":
+        assert parse_name(label_of(class_name, number, ROLES[role]), CLASSES, who="") == words
 
 
 def test_a_number_after_the_default_name_of_a_list_counts_targets():
@@ -99,6 +123,12 @@ def test_a_number_after_the_default_name_of_a_list_counts_targets():
 def test_names_are_compared_in_one_unicode_form(name, written, form):
     class_name = unicodedata.normalize(form, name)
     assert parse_name(unicodedata.normalize(written, name) + " 2", [class_name], who="") == ParsedName(class_name, 2)
+
+
+def test_a_class_that_is_called_like_a_side():
+    for name in ("left", "right"):
+        parsed = parse_name(f"{name} 1 out left", ["left", "right"], who="x")
+        assert parsed == ParsedName(name, 1, "background", "left")
 
 
 def test_names_of_other_boxes_and_of_lists_after_the_case_are_ignored():

@@ -1,4 +1,4 @@
-"""Only points that were placed count, in every spelling of their state."""
+"""Only points that were placed count, in every spelling of their state, and a case with a planned one is unfinished."""
 
 import json
 
@@ -35,6 +35,9 @@ def test_defined_in_tables(tmp_path_factory, placed, strays):
     assert clicks.read(path) == clicks.EXPECTED
     writers.save_table(path, ["label", "l", "p", "s"], [line[:4] for line in lines[1:8]])
     assert len(clicks.read(path)) == 1
+    lines[1] = ["tumor 1 out", *lines[1][1:4], 0]
+    writers.save_table(path, ["label", "l", "p", "s", "defined"], lines)
+    assert "a.csv, tumor 1: tumor 1 out is not placed: click" in clicks.read(path)
 
 
 @given(unknown=st.sampled_from(UNKNOWN), row=st.integers(0, 13))
@@ -46,7 +49,7 @@ def test_an_unknown_state_is_rejected(tmp_path_factory, unknown, row):
     assert f"a.csv, line {row + 2}: 'defined' is '{unknown}': write 1 (placed) or 0" in clicks.read(path)
 
 
-@given(strays=st.lists(st.sampled_from(["0", "1", "3", "3.0"]), min_size=1, max_size=3), unknown=st.integers(4, 99))
+@given(strays=st.lists(st.sampled_from(["1", "3", "3.0"]), min_size=1, max_size=3), unknown=st.integers(4, 99))
 @cases
 def test_status_in_fcsv(tmp_path_factory, strays, unknown):
     positions, states = with_strays(strays, "2")
@@ -55,6 +58,9 @@ def test_status_in_fcsv(tmp_path_factory, strays, unknown):
     rows = [line.replace("\r,2,0", f",{s},0") for line, s in zip(lines[3:-1], states, strict=True)]
     path.write_text("\n".join([*lines[:3], *rows, ""]), encoding="utf-8")
     assert clicks.read(path) == clicks.EXPECTED
+    planned = [*rows[:6], rows[6].rsplit(",", 2)[0] + ",0,0", *rows[7:]]
+    path.write_text("\n".join([*lines[:3], *planned, ""]), encoding="utf-8")
+    assert "a.fcsv, tumor: F-7 is not placed: click" in clicks.read(path)
     path.write_text("\n".join([*lines[:3], *rows, rows[0].rsplit(",", 2)[0] + f",{unknown},0", ""]), encoding="utf-8")
     assert f"the position status is '{unknown}', not one of (0, 1, 2, 3)" in clicks.read(path)
     # Before 3D Slicer 5, the file has no status: all points count.
@@ -62,7 +68,7 @@ def test_status_in_fcsv(tmp_path_factory, strays, unknown):
     assert clicks.read(path) != clicks.EXPECTED
 
 
-@given(strays=st.lists(st.sampled_from(["undefined", "preview", "missing"]), min_size=1, max_size=3))
+@given(strays=st.lists(st.sampled_from(["preview", "missing"]), min_size=1, max_size=3))
 @cases
 def test_status_in_json(tmp_path_factory, strays):
     positions, states = with_strays(strays, "defined")
@@ -71,6 +77,9 @@ def test_status_in_json(tmp_path_factory, strays):
         point["positionStatus"] = state
     path = writers.save_markups(tmp_path_factory.mktemp("states") / "a.mrk.json", content)
     assert clicks.read(path) == clicks.EXPECTED
+    content["controlPoints"][6]["positionStatus"] = "undefined"
+    writers.save_markups(path, content)
+    assert "a.mrk.json, tumor: F-7 is not placed: click" in clicks.read(path)
     for unknown in ("skipped", "Placed", 2, None, True, ["defined"]):
         content["controlPoints"][0]["positionStatus"] = unknown
         path.write_text(json.dumps({"markups": [content]}), encoding="utf-8")
