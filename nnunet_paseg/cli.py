@@ -13,15 +13,17 @@ from nnunet_paseg.evaluation import evaluate
 from nnunet_paseg.expansion import expand
 from nnunet_paseg.io.console import replace_unprintable
 from nnunet_paseg.nnunet import check_checkpoint, export
+from nnunet_paseg.points import template
 from nnunet_paseg.seeds.learned import train_expander
 
 # These modules import torch, nnU-Net and pandas inside functions only, so that `paseg --help` stays instant.
-COMMANDS = (check, check_checkpoint, convert, demo, evaluate, expand, export, report, train_expander)
+COMMANDS = (check, check_checkpoint, convert, demo, evaluate, expand, export, report, template, train_expander)
 
 EPILOG = """\
 example: paseg demo                             the complete pipeline on phantoms
 
 a project of your own, once nnU-Net's three folders are set:
+  paseg template --classes tumor                named points to click in 3D Slicer
   paseg check images points                     find mistakes in images and points
   paseg convert folder images points 101        write the dataset with the expanded seeds
   export nnUNet_extTrainer="$(paseg trainer-dir)"

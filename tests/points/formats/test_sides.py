@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from nnunet_paseg.checking.check import check_folder
 from nnunet_paseg.errors import PasegError
@@ -60,13 +61,10 @@ def test_exchanged_points_are_named(tmp_path, axes, pair):
 
 
 def test_every_point_inside_counts(tmp_path):
-    positions = [CENTRE + AROUND[place] for place in PLACES]
-    labels = ["tumor 1 in", *(f"tumor 1 left {name}"[:7] + f" {name}" for name in PLACES[1:])]
-    path = tmp_path / "a.mrk.json"
-    writers.save_markups(path, writers.point_list([*positions, CENTRE + [6, 0, 0]], [*labels, "tumor 1 fg"]))
-    with pytest.raises(
-        PasegError, match=r"point 2 'tumor 1 left' is 2 voxels right of a point inside its target: move"
-    ):
+    positions = np.array([*AROUND.values(), [6, 0, 0]]) + CENTRE
+    labels = ["tumor 1 in", *(f"tumor 1 {name}" for name in PLACES[1:]), "tumor 1 fg"]
+    path = writers.save_markups(tmp_path / "a.mrk.json", writers.point_list(positions, labels))
+    with pytest.raises(PasegError, match=r"point 2 'tumor 1 left' is 2 voxels right of a point inside its target: mo"):
         read_points(path, grid_of(STRAIGHT), ["tumor"])
 
 
@@ -74,8 +72,6 @@ def test_sides_show_swapped_axes_that_coordinates_do_not(tmp_path):
     grid = Grid((40,) * 3, (1.0, 1.0, 1.0), (-20.0, -20.0, -20.0), tuple(STRAIGHT.ravel().tolist()))
     image = np.random.default_rng(0).normal(size=grid.shape).astype(np.float32)
     write_image(image, tmp_path / "images" / "a.nii.gz", (1, 1, 1))
-    import SimpleITK as sitk
-
     read = sitk.ReadImage(str(tmp_path / "images" / "a.nii.gz"))
     read.SetOrigin(grid.origin)
     sitk.WriteImage(read, str(tmp_path / "images" / "a.nii.gz"))
