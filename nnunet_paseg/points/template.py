@@ -71,9 +71,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "template",
         help="point lists for 3D Slicer, whose points are named and only need to be clicked",
         description="Write point lists for 3D Slicer: CLASS_1.mrk.json with the seven points of a target, named but "
-        "not placed, and CLASS_absent.mrk.json, which states that a case has no target of the class. Drag the lists of a "
-        "case into 3D Slicer: with 'place multiple control points' it asks for one point after the other. Save them as "
-        "CASE.mrk.json, or several into a folder CASE. A case is trained when all its points are placed.",
+        "not placed, and CLASS_absent.mrk.json, which states that a case has no target of the class. Drag the lists of "
+        "a case into 3D Slicer: with 'place multiple control points' it asks for one point after the other. Save them "
+        "as CASE.mrk.json, or several into a folder CASE. A case is used when all its points are placed.",
         epilog="example: paseg template --classes tumor edema -o template",
     )
     parser.add_argument("--classes", nargs="+", default=["target"], help="classes of the dataset (default: target)")
