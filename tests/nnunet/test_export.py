@@ -113,6 +113,16 @@ def test_the_zip_holds_a_stock_model(model, tmp_path, capsys):
     assert "x.zip exists already: choose another name, or pass --overwrite" in capsys.readouterr().err
 
 
+def test_the_zip_is_a_model_path_of_the_extension_of_3d_slicer(model, tmp_path):
+    """SlicerNNUNet takes the first dataset.json below the path, and all names from the folders above it."""
+    exported(tmp_path)
+    (file,) = (tmp_path / "installed").rglob("dataset.json")
+    assert file.parent.name.split("__") == ["nnUNetTrainer", "nnUNetPlans", "3d_fullres"]
+    assert (file.parent / "fold_0" / "checkpoint_final.pth").is_file()
+    assert file.parents[1].name == "Dataset001_X"
+    assert json.loads(file.read_text(encoding="utf-8"))["labels"]
+
+
 def test_the_auxiliary_network_has_plans_of_its_own(model, tmp_path, capsys):
     folder, checkpoint = exported(tmp_path, "--network", "auxiliary")
     assert folder.name == "nnUNetTrainer__nnUNetPlansAux__3d_fullres"

@@ -106,7 +106,10 @@ def check_placed(
         missing += [
             str(point.label or point.where)
             for point, names in planned
-            if _place(names) not in places and point.status != SKIPPED and not _is_cursor(point, names)
+            if not names.own.direction
+            and _place(names) not in places
+            and point.status != SKIPPED
+            and not _is_cursor(point, names)
         ]
         if missing:
             lacking[" ".join(str(word) for word in (class_name, number) if word is not None)] = missing

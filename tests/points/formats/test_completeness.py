@@ -73,9 +73,13 @@ def test_a_target_whose_points_have_sides_needs_all_of_them(tmp_path, change):
 def test_a_single_slice_needs_five(tmp_path):
     grid = Grid((1, 30, 30), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
     inside, around = np.array([[10.0, 10, 0]]), np.array([[6.0, 10, 0], [14, 11, 0], [10, 6, 0], [11, 14, 0]])
-    write_annotation(Annotation(clicks_of([Instance("tumor", inside, around)], grid)), tmp_path / "a.mrk.json")
-    (target,) = read(tmp_path / "a.mrk.json", classes=["tumor"], grid=grid)
-    assert len(target.background) == 4
+    placed = clicks_of([Instance("tumor", inside, around)], grid)
+    for more in ((), planned_clicks("tumor")[5:]):
+        write_annotation(Annotation((*placed, *more)), tmp_path / "a.mrk.json")
+        (target,) = read(tmp_path / "a.mrk.json", classes=["tumor"], grid=grid)
+        assert len(target.background) == 4
+    write_annotation(Annotation(placed[:4]), tmp_path / "a.mrk.json")
+    assert rejection(tmp_path / "a.mrk.json", classes=["tumor"], grid=grid).startswith("tumor 1: posterior is not")
 
 
 def test_points_without_sides_are_named_by_their_labels(tmp_path):
