@@ -62,12 +62,13 @@ def parse_names(point: ControlPoint | UnplacedPoint, class_names: Sequence[str],
         PasegError: A word of a name is unknown.
     """
     own = parse_name(point.label, class_names, who=point.where, case=case)
+    if isinstance(point, ControlPoint) and point.number is not None:
+        own = replace(own, number=point.number)
     if own.class_name and own.role and (own.number is not None or own.role == "absent"):
         # The list's name adds nothing: 3D Slicer calls a second list of the same name "tumor_1_1".
         return Names(own, ParsedName())
     of_list = parse_name(point.list_name, class_names, who=f"{point.where}, list", case=case, is_list=True)
-    number = point.number if isinstance(point, ControlPoint) else None
-    return Names(own if number is None else replace(own, number=number), of_list)
+    return Names(own, of_list)
 
 
 def instance_of(target: list[NamedPoint], class_name: str, grid: Grid) -> Instance:
