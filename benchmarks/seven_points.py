@@ -37,7 +37,7 @@ def draw(path: Path) -> None:
     image = 90.0 + 35 * target + 12 * ndimage.gaussian_filter(rng.standard_normal(target.shape), 1) / 0.2
     grid = Grid((SIZE,) * 3, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), tuple(np.eye(3).ravel().tolist()))
     clicks = clicks_of(simulate_points(target.astype(np.uint8), grid, {"tumor": 1}, rng), grid)[: len(PLACES)]
-    voxels = grid.to_indices([click.position for click in clicks])
+    voxels = grid.to_indices([click.position for click in clicks if click.position is not None])
     figure = new_figure(WIDTH * len(PLANES), WIDTH + TITLE, dpi=120)
     for number, (name, (across, (down, right))) in enumerate(PLANES.items()):
         panel = add_axes(figure, number * WIDTH, TITLE, WIDTH - 0.05, WIDTH)

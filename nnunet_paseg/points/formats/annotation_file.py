@@ -18,7 +18,7 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import write_json
 from nnunet_paseg.points.annotation import BACKGROUND, FOREGROUND, INSIDE, PLACES, Annotation, Click
 from nnunet_paseg.points.directions import DIRECTIONS
-from nnunet_paseg.points.formats.markups import NOT_PLACED, PLACED, SKIPPED, ControlPoint, check_position
+from nnunet_paseg.points.formats.markups import NOT_PLACED, PLACED, SKIPPED, ControlPoint, UnplacedPoint, check_position
 from nnunet_paseg.points.formats.mrk_json import read_mrk_json
 from nnunet_paseg.points.formats.naming import ParsedName, parse_name, plain
 
@@ -114,7 +114,8 @@ def read_annotation(path: Path, class_names: Sequence[str]) -> Annotation:
         raise PasegError(f"{markups.boxes[0]} is a box: an annotation has points only.")
     clicks: list[Click] = []
     absent: dict[str, None] = {}
-    for point in (*markups.points, *markups.unplaced):
+    points: list[ControlPoint | UnplacedPoint] = [*markups.points, *markups.unplaced]
+    for point in points:
         parsed = parse_name(point.label, class_names, who=point.where)
         if parsed.class_name is None or parsed.role is None:
             raise PasegError(
@@ -124,12 +125,15 @@ def read_annotation(path: Path, class_names: Sequence[str]) -> Annotation:
         if parsed.role == "absent":
             absent[parsed.class_name] = None
             continue
-        x, y, z = point.position.tolist() if isinstance(point, ControlPoint) else (None, None, None)
+        position = None
+        if isinstance(point, ControlPoint):
+            x, y, z = point.position.tolist()
+            position = (x, y, z)
         click = Click(
             parsed.class_name,
             1 if parsed.number is None else parsed.number,
             parsed.direction or parsed.role,
-            None if x is None else (x, y, z),
+            position,
         )
         clicks.append(_named_inside(click) if plain(point.label) == plain(_named_inside(click).label) else click)
     return Annotation(tuple(_in_order(clicks, class_names)), tuple(absent))

@@ -64,12 +64,17 @@ def take_absent(markups: Markups, class_names: Sequence[str], case: str) -> tupl
         PasegError: A name is unknown, or an absence has no class.
     """
     classes = Classes()
-    points, unplaced = [], []
-    for point in (*markups.points, *markups.unplaced):
+    points: list[ControlPoint] = []
+    unplaced: list[UnplacedPoint] = []
+    every: list[ControlPoint | UnplacedPoint] = [*markups.points, *markups.unplaced]
+    for point in every:
         names = parse_names(point, class_names, case)
         classes.all_named |= names.own.direction is not None or names.role == ABSENT
         if names.role != ABSENT:
-            (points if isinstance(point, ControlPoint) else unplaced).append(point)
+            if isinstance(point, ControlPoint):
+                points.append(point)
+            else:
+                unplaced.append(point)
         elif names.class_name is None and len(class_names) > 1:
             raise PasegError(f"{point} does not name the class that is absent: call it '{class_names[0]} {ABSENT}'.")
         else:
