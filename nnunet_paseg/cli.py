@@ -12,12 +12,15 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation import evaluate
 from nnunet_paseg.expansion import expand
 from nnunet_paseg.io.console import replace_unprintable
-from nnunet_paseg.nnunet import check_checkpoint, export
+from nnunet_paseg.nnunet import check_checkpoint, doctor, export, trainers
 from nnunet_paseg.points import template
 from nnunet_paseg.seeds.learned import train_expander
 
 # These modules import torch, nnU-Net and pandas inside functions only, so that `paseg --help` stays instant.
-COMMANDS = (check, check_checkpoint, convert, demo, evaluate, expand, export, report, template, train_expander)
+COMMANDS = (
+    *(check, check_checkpoint, convert, demo, doctor, evaluate),
+    *(expand, export, report, template, train_expander, trainers),
+)
 
 EPILOG = """\
 example: paseg demo                             the complete pipeline on phantoms
@@ -27,6 +30,7 @@ a project of your own, once nnU-Net's three folders are set:
   paseg check images points                     find mistakes in images and points
   paseg convert folder images points 101        write the dataset with the expanded seeds
   export nnUNet_extTrainer="$(paseg trainer-dir)"
+  paseg doctor                                  why a training would not start, or "ready"
   nnUNetv2_plan_and_preprocess -d 101 -c 3d_fullres
   nnUNetv2_train 101 3d_fullres 0 -tr PASegStage1Trainer
   nnUNetv2_train 101 3d_fullres 0 -tr PASegStage1AuxTrainer
@@ -37,8 +41,8 @@ a project of your own, once nnU-Net's three folders are set:
   paseg evaluate -p predictions -r masks        scores, where dense masks exist
   paseg export -d 101 -f 0 -o tumor.zip         the model for a stock nnU-Net
 
-paseg COMMAND --help describes each command. Exit status: 0 success, 1 problems found by check
-or check-checkpoint, 2 unusable input.
+paseg COMMAND --help describes each command. Exit status: 0 success, 1 problems found by check,
+check-checkpoint or doctor, 2 unusable input.
 """
 
 

@@ -8,8 +8,20 @@ from typing import Any
 
 from nnunet_paseg.errors import PasegError
 
-PLAIN_NAMES = ("PASegStage1Trainer", "PASegStage1AuxTrainer", "PASegStage2Trainer", "nnUNetTrainer")
-"""Trainers that can have suffixes: those of this package and stock nnU-Net's."""
+PLAIN_NAMES = {
+    "PASegStage1Trainer": "stage 1: trained on the seeds, and on the image in the unlabelled voxels",
+    "PASegStage1AuxTrainer": "stage 1 of the auxiliary network: the same loss, a different architecture",
+    "PASegStage2Trainer": "stage 2: two networks, trained on the seeds and on the predictions of their teachers",
+    "nnUNetTrainer": "nnU-Net's own trainer, here with suffixes",
+}
+"""Trainers that can have suffixes: those of this package and stock nnU-Net's, each with its description."""
+SUFFIXES = {
+    "_paper": "hyper-parameters of the paper (not nnUNetTrainer)",
+    "_nomirroring": "no mirroring in augmentation and prediction",
+    "_{N}epochs": "N epochs",
+    "_{M}iterations": "M iterations per epoch",
+}
+"""Suffixes of a trainer's name, each with its effect."""
 
 
 @dataclass(frozen=True)

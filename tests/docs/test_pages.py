@@ -30,7 +30,7 @@ NNUNET = {
     "nnUNetv2_train": "nnunetv2/run/run_training.py",
     "nnUNetv2_predict": "nnunetv2/inference/predict_from_raw_data.py",
 }
-FOREIGN = ("Could not find requested nnunet trainer", "operator torchvision::nms")
+FOREIGN = ("Could not find requested nnunet trainer", "operator torchvision::nms", "unable to open shared", "Bus error")
 """Messages that others write."""
 
 
