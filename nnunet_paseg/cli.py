@@ -12,6 +12,7 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation import evaluate
 from nnunet_paseg.expansion import expand
 from nnunet_paseg.io.console import replace_unprintable
+from nnunet_paseg.io.json_output import print_json
 from nnunet_paseg.nnunet import check_checkpoint, doctor, export, trainers
 from nnunet_paseg.points import template
 from nnunet_paseg.seeds.learned import train_expander
@@ -54,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.func(args))
     except PasegError as error:
         print(f"paseg: error: {error}", file=sys.stderr)
+        if getattr(args, "json", False):
+            print_json({"error": str(error)})
         return 2
 
 

@@ -38,6 +38,17 @@ def write_image(array, path, spacing_mm=(2.0, 1.0, 1.0)):
     sitk.WriteImage(image, str(path))
 
 
+@pytest.fixture(scope="session")
+def dask_cluster():
+    """The address of a Dask cluster of two worker processes on this machine. It may be missing, but not in CI."""
+    if importlib.util.find_spec("distributed") is None and os.environ.get("CI") != "true":
+        pytest.skip("dask.distributed is not installed")
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster:
+        yield cluster.scheduler_address
+
+
 @pytest.fixture
 def dense_dataset(tmp_path):
     """A dense raw dataset of six 12x16x20 cases with two classes, whose labels are 1 and 3."""

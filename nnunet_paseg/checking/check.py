@@ -6,16 +6,21 @@ import argparse
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import find_case_files
+from nnunet_paseg.io.cluster import add_dask_argument
+from nnunet_paseg.io.executor import in_parallel
 from nnunet_paseg.io.files import check_output
 from nnunet_paseg.io.images import read_image
+from nnunet_paseg.io.json_output import add_json_argument, print_json
 from nnunet_paseg.io.names import check_names
+from nnunet_paseg.io.processes import Killed
 
 if TYPE_CHECKING:
     from nnunet_paseg.checking.case import CaseReport
@@ -30,7 +35,14 @@ MAX_NAMED = 10
 
 
 def check_folder(
-    images: Path, points: Path, class_names: Sequence[str], *, channels: int | None = None, progress: bool = False
+    images: Path,
+    points: Path,
+    class_names: Sequence[str],
+    *,
+    channels: int | None = None,
+    num_processes: int = 1,
+    dask: str | None = None,
+    progress: bool = False,
 ) -> list[CaseReport]:
     """Check all cases.
 
@@ -39,6 +51,8 @@ def check_folder(
         points: Folder of points; may be the same.
         class_names: Classes of the dataset.
         channels: Number of image files per case; None for that of most cases.
+        num_processes: Number of cases checked at the same time.
+        dask: Address of a Dask scheduler, whose workers do the cases; None for processes of this machine.
         progress: Whether to show a progress bar on stderr.
 
     Returns:
@@ -47,17 +61,23 @@ def check_folder(
     Raises:
         PasegError: A folder is missing or empty, or a class has no name of its own.
     """
-    from nnunet_paseg.checking.case import check_case
+    from nnunet_paseg.checking.case import CaseReport, check_case
 
     check_names(class_names)
     cases = find_case_files(images, points)
     if channels is None:
         counts = [len(case.images) for case in cases if case.images]
         channels = max(set(counts), key=counts.count)
-    reports = [
-        check_case(case, class_names, channels=channels)
-        for case in tqdm(cases, desc="check", unit="case", disable=not progress)
-    ]
+    work = partial(check_case, class_names=class_names, channels=channels)
+    checked = in_parallel(work, cases, min(num_processes, len(cases)), dask=dask)
+    found = {}
+    for case, report in tqdm(checked, total=len(cases), desc="check", unit="case", disable=not progress):
+        if isinstance(report, Killed):
+            names = ", ".join(sorted(other.identifier for other in report.in_work))
+            message = f"a process was killed (out of memory?) with {names} in work: check again with {report.remedy}"
+            report = CaseReport(case, problems=[message])
+        found[case.identifier] = report
+    reports = [found[case.identifier] for case in cases]
     _mark_duplicates(reports)
     return reports
 
@@ -161,6 +181,37 @@ def format_reports(reports: Sequence[CaseReport]) -> str:
     return "\n".join(lines)
 
 
+def to_json(
+    reports: Sequence[CaseReport], *, sheet: Path | None, failures: Sequence[str], corrected: Path | None
+) -> dict[str, Any]:
+    """Return the findings as JSON.
+
+    Args:
+        reports: Findings per case.
+        sheet: Contact sheet.
+        failures: Messages about cases that are not on the sheet.
+        corrected: New folder of points.
+    """
+    return {
+        "cases": {
+            report.case: {
+                "shape": report.shape,
+                "spacing_mm": report.spacing_mm,
+                "targets": report.targets,
+                "problems": report.problems,
+                "warnings": report.warnings,
+                "swapped": report.swapped is not None,
+            }
+            for report in reports
+        },
+        "num_ok": sum(not report.problems for report in reports),
+        "num_bad": sum(bool(report.problems) for report in reports),
+        "sheet": sheet,
+        "sheet_problems": failures,
+        "corrected_points": corrected,
+    }
+
+
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `paseg check`."""
     parser = subparsers.add_parser(
@@ -184,6 +235,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="FOLDER",
         help="new folder for all point files; files with LPS and RAS swapped are corrected",
     )
+    parser.add_argument(
+        "--num-processes", type=int, default=1, help="number of cases checked at the same time (default: %(default)s)"
+    )
+    add_dask_argument(parser)
+    add_json_argument(parser)
     parser.set_defaults(func=_run)
 
 
@@ -195,12 +251,17 @@ def _run(args: argparse.Namespace) -> int:
 
         check_output(args.sheet, SUFFIXES)
     channels = len(args.channel_names) if args.channel_names else None
-    reports = check_folder(args.images, args.points, args.classes, channels=channels, progress=True)
-    print(format_reports(reports), flush=True)
+    work = {"num_processes": args.num_processes, "dask": args.dask}
+    reports = check_folder(args.images, args.points, args.classes, channels=channels, progress=True, **work)
+    if not args.json:
+        print(format_reports(reports), flush=True)
     if args.fix_lps:
         write_corrected(reports, args.fix_lps)
+    if args.fix_lps and not args.json:
         print(f"{sum(r.swapped is not None for r in reports)} corrected; all point files are in {args.fix_lps}")
     failures = draw_sheet(reports, args.classes, args.sheet) if args.sheet else []
     for failure in failures:
         print(failure, file=sys.stderr)
+    if args.json:
+        print_json(to_json(reports, sheet=args.sheet, failures=failures, corrected=args.fix_lps))
     return int(bool(failures) or any(report.problems for report in reports))

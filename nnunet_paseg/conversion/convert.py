@@ -21,7 +21,13 @@ from nnunet_paseg.io.writing import OutputError
 
 
 def convert(
-    cases: Sequence[Case], plan: DatasetPlan, raw_folder: Path, *, num_processes: int = 4, overwrite: bool = False
+    cases: Sequence[Case],
+    plan: DatasetPlan,
+    raw_folder: Path,
+    *,
+    num_processes: int = 4,
+    overwrite: bool = False,
+    dask: str | None = None,
 ) -> Path:
     """Write an nnU-Net raw dataset whose training labels come from points.
 
@@ -35,6 +41,7 @@ def convert(
         raw_folder: Folder of raw datasets, usually ``$nnUNet_raw``.
         num_processes: Number of cases converted at the same time.
         overwrite: Whether an existing dataset of that name is replaced.
+        dask: Address of a Dask scheduler, whose workers do the cases; None for processes of this machine.
 
     Returns:
         Folder of the dataset.
@@ -52,7 +59,7 @@ def convert(
         if folder is None:
             staging.open()
             try:
-                _convert_cases(cases, plan, staging.folder, num_processes)
+                _convert_cases(cases, plan, staging.folder, num_processes, dask)
             except PasegError:
                 staging.remove_unused()
                 raise
@@ -72,6 +79,7 @@ def convert_part(
     num_parts: int,
     num_processes: int = 4,
     overwrite: bool = False,
+    dask: str | None = None,
 ) -> Path | None:
     """Convert one part of the cases, while other processes or machines convert the other parts.
 
@@ -83,6 +91,7 @@ def convert_part(
         num_parts: Number of parts.
         num_processes: Number of cases converted at the same time.
         overwrite: Whether an existing dataset of that name is replaced once all parts are done.
+        dask: Address of a Dask scheduler, whose workers do the cases; None for processes of this machine.
 
     Returns:
         Folder of the dataset if this part was the last one, otherwise None. Finished parts are kept, and
@@ -101,7 +110,7 @@ def convert_part(
         if staging.claimed():
             return None
         staging.open()
-        _convert_cases(cases[part_id::num_parts], plan, staging.folder, num_processes)
+        _convert_cases(cases[part_id::num_parts], plan, staging.folder, num_processes, dask)
         if not all(is_converted(staging.folder, case) for case in cases):
             return None
         folder = staging.claim()
@@ -124,17 +133,25 @@ def _free_target(plan: DatasetPlan, raw_folder: Path, overwrite: bool) -> Path:
     return target
 
 
-def _convert_cases(cases: Sequence[Case], plan: DatasetPlan, folder: Path, num_processes: int) -> None:
+def _convert_cases(
+    cases: Sequence[Case], plan: DatasetPlan, folder: Path, num_processes: int, dask: str | None
+) -> None:
     todo = [case for case in cases if not is_converted(folder, case)]
     problems: dict[str, str] = {}
     try:
         with tqdm(total=len(todo), desc=f"Converting to {plan.name}", unit="case") as progress:
-            for case, problem in convert_cases(todo, plan, folder, num_processes):
+            for case, problem in convert_cases(todo, plan, folder, num_processes, dask):
                 if problem is not None:
                     problems[case.identifier] = problem
                 progress.update()
     except OutputError as error:
         raise PasegError("\n".join([f"{error} Finished cases are kept.", *problems.values()])) from error
+    for case in todo if dask is not None else ():
+        if case.identifier not in problems and not is_converted(folder, case):
+            problems[case.identifier] = (
+                f"Case {case.identifier}: a worker has converted it, but not to {folder} here: workers need the same "
+                "file system. If they have it, run the same command again."
+            )
     raise_problems([problems[case.identifier] for case in todo if case.identifier in problems], len(cases))
 
 

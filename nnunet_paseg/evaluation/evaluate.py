@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from nnunet_paseg.evaluation.metrics import PRESETS
 from nnunet_paseg.evaluation.processes import score_cases
 from nnunet_paseg.evaluation.table import Row, format_table, mean_scores, present_classes, write_csv
 from nnunet_paseg.io.case_files import IMAGES, label_maps
+from nnunet_paseg.io.cluster import add_dask_argument
 from nnunet_paseg.io.files import check_output
+from nnunet_paseg.io.json_output import add_json_argument, print_json
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def evaluate_folder(
     preset: str = "default",
     missing_as_empty: bool = False,
     num_processes: int = 1,
+    dask: str | None = None,
     progress: bool = False,
 ) -> list[Row]:
     """Score every case of a folder of references, class by class.
@@ -62,6 +65,7 @@ def evaluate_folder(
         preset: Definition of the distances, a key of `nnunet_paseg.evaluation.metrics.PRESETS`.
         missing_as_empty: Whether a reference without a prediction is scored as an empty prediction.
         num_processes: Number of processes that share the cases.
+        dask: Address of a Dask scheduler, whose workers do the cases; None for processes of this machine.
         progress: Whether to show a progress bar on stderr.
 
     Returns:
@@ -78,6 +82,7 @@ def evaluate_folder(
         preset=preset,
         missing_as_empty=missing_as_empty,
         num_processes=num_processes,
+        dask=dask,
         progress=progress,
     )
     if result.failures:
@@ -94,6 +99,7 @@ def score_folder(
     preset: str = "default",
     missing_as_empty: bool = False,
     num_processes: int = 1,
+    dask: str | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Score every case that can be scored, and report the others; arguments as in `evaluate_folder`.
@@ -112,7 +118,7 @@ def score_folder(
         raise PasegError(f"{classes.source or 'labels'}: no foreground class to score; declare at least one")
     jobs = [Job(case, *files, classes, preset) for case, files in pairs.items()]
     scored = tqdm(
-        score_cases(jobs, min(num_processes, len(jobs))),
+        score_cases(jobs, min(num_processes, len(jobs)), dask),
         total=len(jobs),
         desc="evaluate",
         unit="case",
@@ -209,6 +215,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default=min(8, os.cpu_count() or 1),
         help="number of processes (default: %(default)s)",
     )
+    add_dask_argument(parser)
+    add_json_argument(parser)
     parser.set_defaults(func=_run)
 
 
@@ -224,20 +232,53 @@ def _run(args: argparse.Namespace) -> int:
         preset=args.preset,
         missing_as_empty=args.missing_as_empty,
         num_processes=args.num_processes,
+        dask=args.dask,
         progress=True,
     )
-    try:
-        if args.output and result.rows:
-            write_csv(result.rows, args.output, preset=args.preset)
-    finally:  # a full disk does not hide what was found
+    error = _write(result, args.output, preset=args.preset)
+    if args.json:
+        print_json({**to_json(result, preset=args.preset), **({"error": error} if error else {})})
+    else:
         _print(result, preset=args.preset)
-    if result.failures:
-        total = len(result.failures) + len({row.case for row in result.rows})
-        written = (
-            f"the rows of the others are in {args.output}" if args.output and result.rows else "no rows are written"
-        )
-        raise PasegError(f"{len(result.failures)} of {total} cases cannot be scored, so no mean is shown; {written}")
-    return 0
+    if error:
+        print(f"paseg: error: {error}", file=sys.stderr)
+    return 2 if error else 0
+
+
+def _write(result: Evaluation, output: Path | None, *, preset: str) -> str | None:
+    """Write the CSV file, and return what is wrong: a full disk does not hide what was found."""
+    try:
+        if output and result.rows:
+            write_csv(result.rows, output, preset=preset)
+    except PasegError as error:
+        return str(error)
+    if not result.failures:
+        return None
+    total = len(result.failures) + len({row.case for row in result.rows})
+    written = f"the rows of the others are in {output}" if output and result.rows else "no rows are written"
+    return f"{len(result.failures)} of {total} cases cannot be scored, so no mean is shown; {written}"
+
+
+def to_json(result: Evaluation, *, preset: str) -> dict[str, Any]:
+    """Return scores as JSON. There are no means if a case cannot be scored.
+
+    Args:
+        result: Scores.
+        preset: Definition of the distances.
+    """
+    means = [] if result.failures else mean_scores(result.rows)
+    return {
+        "preset": preset,
+        "means": [_renamed(asdict(mean)) for mean in means],
+        "rows": [_renamed(asdict(row)) for row in result.rows],
+        "failures": result.failures,
+        "notes": result.notes,
+    }
+
+
+def _renamed(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields with the class under the name that it has in the CSV file."""
+    return {"class" if key == "class_name" else key: value for key, value in fields.items()}
 
 
 def _print(result: Evaluation, *, preset: str) -> None:

@@ -49,6 +49,7 @@ def expand_folder(
     plan: ExpansionPlan,
     *,
     num_processes: int = 4,
+    dask: str | None = None,
     num_parts: int = 1,
     part_id: int = 0,
     overwrite: bool = False,
@@ -64,6 +65,7 @@ def expand_folder(
         output: Folder of the masks, new or of an earlier call.
         plan: Classes, channels and network.
         num_processes: Number of cases expanded at the same time.
+        dask: Address of a Dask scheduler, whose workers do the cases; None for processes of this machine.
         num_parts: Number of parts, each of which is a call of its own, possibly on a different machine.
         part_id: Index of this part, from 0.
         overwrite: Whether all cases are expanded again. Masks of other options are deleted.
@@ -85,7 +87,7 @@ def expand_folder(
         folder.open(overwrite=overwrite)
         todo = [files for files in good if files.identifier in mine and (overwrite or folder.finished(files) is None)]
         with tqdm(total=len(todo), desc=f"Expanding to {output}", unit="case") as progress:
-            for files, problem in expand_cases(todo, folder, min(num_processes, len(todo))):
+            for files, problem in expand_cases(todo, folder, min(num_processes, len(todo)), dask):
                 if problem is not None:
                     result.problems[files.identifier] = problem
                 progress.update()
@@ -96,6 +98,11 @@ def expand_folder(
             f"{error.filename or output} cannot be written ({error.strerror}): make room there."
         ) from error
     finished = {files.identifier: record for files in good if (record := folder.finished(files)) is not None}
+    for case in {files.identifier for files in todo} - finished.keys() - result.problems.keys():
+        result.problems[case] = (
+            f"Case {case}: it was expanded, but its record is not in {output}, or its files have changed: run the same "
+            "command again. Workers of a cluster need the same file system."
+        )
     result.records = {case: record for case, record in finished.items() if case in mine}
     known = {files.identifier for files in cases}
     result.unlisted = [case for case, _ in folder.records() if case not in known]

@@ -6,6 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from nnunet_paseg.io.cluster import add_dask_argument
+from nnunet_paseg.io.json_output import add_json_argument, print_json
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `paseg expand`."""
@@ -36,6 +39,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--num-processes", type=int, default=4, help="number of cases expanded at the same time (default: %(default)s)"
     )
+    add_dask_argument(parser)
     parser.add_argument("--num-parts", type=int, default=1, help="number of parts, for several machines (default: 1)")
     parser.add_argument("--part-id", type=int, default=0, help="index of this part, from 0 (default: 0)")
     parser.add_argument(
@@ -43,13 +47,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="expand all cases again, and delete masks that were made with other options",
     )
+    add_json_argument(parser)
     parser.set_defaults(func=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from nnunet_paseg.expansion.cases import expand_folder
     from nnunet_paseg.expansion.plan import ExpansionPlan
-    from nnunet_paseg.expansion.summary import summary
+    from nnunet_paseg.expansion.summary import summary, to_json
     from nnunet_paseg.seeds.learned.weights import load_expander
 
     plan = ExpansionPlan(
@@ -65,11 +70,15 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.output,
         plan,
         num_processes=arguments.num_processes,
+        dask=arguments.dask,
         num_parts=arguments.num_parts,
         part_id=arguments.part_id,
         overwrite=arguments.overwrite,
     )
-    print(summary(result, plan), flush=True)
+    if arguments.json:
+        print_json(to_json(result, arguments.output))
+    else:
+        print(summary(result, plan), flush=True)
     for _, problem in sorted(result.problems.items()):
         print(f"paseg: error: {' '.join(problem.split())}", file=sys.stderr)
     return 2 if result.problems else 0

@@ -1,6 +1,9 @@
-"""Summary of an expansion in text."""
+"""Summary of an expansion, in text and as JSON."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 from nnunet_paseg.expansion.cases import Result
 from nnunet_paseg.expansion.plan import ExpansionPlan
@@ -35,6 +38,25 @@ def summary(result: Result, plan: ExpansionPlan) -> str:
         f"{_plural(warnings, 'warning')}, {_plural(len(result.problems), 'bad case')}"
     )
     return "\n".join(lines)
+
+
+def to_json(result: Result, output: Path) -> dict[str, Any]:
+    """Return the outcome of an expansion as JSON.
+
+    Args:
+        result: Outcome.
+        output: Folder of the masks.
+    """
+    return {
+        "output": output,
+        "cases": {
+            case: {"targets": record["targets"], "warnings": record["warnings"]}
+            for case, record in sorted(result.records.items())
+        },
+        "problems": dict(sorted(result.problems.items())),
+        "unlisted": result.unlisted,
+        "sheet": result.sheet,
+    }
 
 
 def _plural(number: int, noun: str) -> str:

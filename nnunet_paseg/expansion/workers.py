@@ -1,4 +1,4 @@
-"""Expansion of many cases in several processes: a case that cannot be expanded does not stop the others."""
+"""Expansion of many cases in parallel: a case that cannot be expanded does not stop the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nnunet_paseg.seeds.threads import one_thread
 
 
 def expand_cases(
-    cases: Sequence[CaseFiles], folder: OutputFolder, num_processes: int
+    cases: Sequence[CaseFiles], folder: OutputFolder, num_processes: int, dask: str | None
 ) -> Iterator[tuple[CaseFiles, Problem]]:
     """Expand cases and yield them as they are done, each with its problem.
 
@@ -21,11 +21,12 @@ def expand_cases(
         cases: Image and point files of the cases.
         folder: Output folder.
         num_processes: Number of cases expanded at the same time.
+        dask: Address of a Dask scheduler, or None for processes of this machine.
 
     Raises:
         OutputError: The output folder cannot be written, so no other case can be expanded either.
     """
-    return each_case(partial(_expand, folder=folder), cases, num_processes)
+    return each_case(partial(_expand, folder=folder), cases, num_processes, dask)
 
 
 def _expand(files: CaseFiles, folder: OutputFolder) -> None:

@@ -19,9 +19,11 @@ class Killed(Generic[Item]):
 
     Attributes:
         in_work: All items that the processes had in work, this one included.
+        remedy: What the next attempt needs.
     """
 
     in_work: tuple[Item, ...]
+    remedy: str = "fewer --num-processes"
 
 
 def in_processes(

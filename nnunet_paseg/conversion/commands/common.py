@@ -14,6 +14,7 @@ from nnunet_paseg.conversion.plan import Case, DatasetPlan, raise_problems
 from nnunet_paseg.conversion.probability_maps import PROBABILITIES, PSEUDO_LABELS
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import IMAGES, check_channel_names, check_channels, find_images, label_maps
+from nnunet_paseg.io.cluster import add_dask_argument
 from nnunet_paseg.io.console import replace_unprintable
 from nnunet_paseg.io.nnunet_folders import nnunet_folder
 from nnunet_paseg.seeds.rules import DEFAULTS, SeedParameters
@@ -95,6 +96,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--num-processes", type=int, default=4, help="number of cases converted at the same time (default: %(default)s)"
     )
+    add_dask_argument(group)
     group.add_argument(
         "--images",
         dest="image_mode",
@@ -212,8 +214,9 @@ def write_dataset(cases: Sequence[Case], plan: DatasetPlan, arguments: argparse.
     """
     outputs = {"pseudo_labels": arguments.pseudo_labels, "keep_probabilities": arguments.keep_probabilities}
     plan, raw = replace(plan, images=arguments.image_mode, **outputs), raw_folder(arguments)
+    work = {name: getattr(arguments, name) for name in ("num_processes", "overwrite", "dask")}
     if arguments.num_parts is None and arguments.part_id is None:
-        print(convert(cases, plan, raw, num_processes=arguments.num_processes, overwrite=arguments.overwrite))
+        print(convert(cases, plan, raw, **work))
         return
     if arguments.num_parts is None or arguments.part_id is None:
         raise PasegError("--num-parts and --part-id belong together: pass both.")
@@ -223,8 +226,7 @@ def write_dataset(cases: Sequence[Case], plan: DatasetPlan, arguments: argparse.
         raw,
         part_id=arguments.part_id,
         num_parts=arguments.num_parts,
-        num_processes=arguments.num_processes,
-        overwrite=arguments.overwrite,
+        **work,
     )
     part = f"Part {arguments.part_id} of 0..{arguments.num_parts - 1} is done"
     print(folder or f"{part}; the last part to end, or a call without --part-id, completes {plan.name}.")
