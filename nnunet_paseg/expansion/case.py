@@ -12,6 +12,8 @@ import SimpleITK as sitk
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.expansion.folder import OutputFolder, case_state
+from nnunet_paseg.expansion.given_masks import given_masks, read_mask
+from nnunet_paseg.expansion.target_mask import TargetMask
 from nnunet_paseg.expansion.views import CaseViews, save_blocks
 from nnunet_paseg.io.case_files import CaseFiles
 from nnunet_paseg.io.files import write_json
@@ -22,10 +24,9 @@ from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.instance import Instance, VoxelInstance, place_on_grid
 from nnunet_paseg.points.windows import Window, shifted
 from nnunet_paseg.seeds.learned.predict import context_window, target_probability
+from nnunet_paseg.seeds.learned.weights import Expander
 from nnunet_paseg.seeds.masks import class_probability, expected_dice, merge_masks, target_masks
 from nnunet_paseg.seeds.problems import probability_problems
-
-Probability = npt.NDArray[np.float32]
 
 MAX_REASON = 200
 """Longest text of an unexpected exception that a message quotes."""
@@ -35,7 +36,7 @@ def expand_case(files: CaseFiles, folder: OutputFolder) -> None:
     """Write the mask of a case, and its record last. Older files of the case are removed first.
 
     Args:
-        files: Image and point files of the case.
+        files: Image and point files of the case, and its mask if another tool has made it.
         folder: Output folder.
 
     Raises:
@@ -71,17 +72,15 @@ def _expand(files: CaseFiles, folder: OutputFolder) -> dict[str, Any]:
     windows = [context_window([instance.box], grid.shape) for instance in placed]
     views = CaseViews(grid, instances, placed)
     crops = _read(files.images, windows, views)
-    network = plan.network()
-    try:
-        probabilities = [
-            target_probability(np.stack(crop), shifted(instance, -_start(window)), network)
-            for crop, instance, window in zip(crops, placed, windows, strict=True)
-        ]
-    except PasegError as error:
-        raise PasegError(f"{', '.join(map(str, files.images))}: {error}") from error
+    if files.mask is None:
+        masks = _by_network(files, placed, windows, crops, plan.network())
+    else:
+        masks, strays = given_masks(read_mask(files.mask, grid, plan.labels), placed, plan.labels)
+        warnings += strays
+    probabilities = [mask.probability for mask in masks]
     labels = merge_masks(placed, probabilities, grid.shape)
     write_bytes_image(labels, grid.geometry, folder.mask(case))
-    targets = _targets(instances, placed, probabilities, math.prod(grid.spacing_mm))
+    targets = _targets(instances, placed, masks, math.prod(grid.spacing_mm))
     save_blocks(views.blocks(case, labels), folder.views(case))
     written = []
     for name, label in plan.labels.items() if plan.probabilities else ():
@@ -89,6 +88,24 @@ def _expand(files: CaseFiles, folder: OutputFolder) -> dict[str, Any]:
         probability = class_probability(label, placed, probabilities, grid.shape)
         write_bytes_image(probability, grid.geometry, written[-1])
     return {"targets": targets, "warnings": warnings, "probabilities": [path.name for path in written]}
+
+
+def _by_network(
+    files: CaseFiles,
+    placed: list[VoxelInstance],
+    windows: list[Window],
+    crops: list[list[npt.NDArray[Any]]],
+    network: Expander,
+) -> list[TargetMask]:
+    masks = []
+    try:
+        for crop, instance, window in zip(crops, placed, windows, strict=True):
+            probability = target_probability(np.stack(crop), shifted(instance, -_start(window)), network)
+            problems = probability_problems(instance, probability)
+            masks.append(TargetMask(probability, expected_dice(probability), problems))
+    except PasegError as error:
+        raise PasegError(f"{', '.join(map(str, files.images))}: {error}") from error
+    return masks
 
 
 def _grid(images: tuple[Path, ...]) -> Grid:
@@ -128,15 +145,14 @@ def _read(images: tuple[Path, ...], windows: list[Window], views: CaseViews) -> 
 
 
 def _targets(
-    instances: list[Instance], placed: list[VoxelInstance], probabilities: list[Probability], voxel_mm3: float
+    instances: list[Instance], placed: list[VoxelInstance], found: list[TargetMask], voxel_mm3: float
 ) -> list[dict[str, Any]]:
     """Return the record of every target: its volumes, the confidence, and what is wrong with it."""
     result = []
-    masks = target_masks(placed, probabilities)
-    for instance, voxels, probability, mask in zip(instances, placed, probabilities, masks, strict=True):
-        problems = probability_problems(voxels, probability)
+    masks = target_masks(placed, [each.probability for each in found])
+    for instance, (probability, confidence, problems), mask in zip(instances, found, masks, strict=True):
         if (probability > 0.5).any() and not mask.any():
-            problems.append("no voxel is left for its mask: other targets are likelier everywhere")
+            problems = [*problems, "no voxel is left for its mask: other targets are likelier everywhere"]
         likely = float(probability.sum(dtype=np.float64)) * voxel_mm3
         result.append(
             {
@@ -144,7 +160,7 @@ def _targets(
                 # Digits instead of decimals: micro-CT has targets of 1e-6 mm³.
                 "volume_mm3": float(f"{int(mask.sum()) * voxel_mm3:.4g}"),
                 "likely_volume_mm3": float(f"{likely:.4g}"),
-                "confidence": round(expected_dice(probability), 4),
+                "confidence": round(confidence, 4),
                 "problems": problems,
             }
         )

@@ -15,7 +15,7 @@ from nnunet_paseg.expansion.folder import OutputFolder
 from nnunet_paseg.expansion.plan import ExpansionPlan
 from nnunet_paseg.expansion.views import load_block
 from nnunet_paseg.expansion.workers import expand_cases
-from nnunet_paseg.io.case_files import CaseFiles, check_channel_names, check_channels, find_case_files
+from nnunet_paseg.io.case_files import CaseFiles, check_channel_names, check_channels, find_case_files, label_maps
 from nnunet_paseg.io.writing import OutputError
 from nnunet_paseg.plotting.contact_sheet import contact_sheet
 
@@ -75,7 +75,7 @@ def expand_folder(
     """
     if not 0 <= part_id < num_parts:
         raise PasegError(f"The parts are 0..{num_parts - 1}: there is no part {part_id}.")
-    for source in (images, points):
+    for source in (images, points, *([plan.masks] if plan.masks else [])):
         if output.resolve().is_relative_to(source.resolve()):
             raise PasegError(f"{output} is in the input folder {source}: name a folder outside of it.")
     cases = find_case_files(images, points)
@@ -114,6 +114,7 @@ def expand_folder(
 def _checked(cases: Sequence[CaseFiles], images: Path, plan: ExpansionPlan) -> tuple[list[CaseFiles], dict[str, str]]:
     """Return the cases that have all files, and a message for each of the others."""
     good, problems = [], {}
+    mask_of = {} if plan.masks is None else label_maps(plan.masks)
     for files in cases:
         case = files.identifier
         try:
@@ -122,7 +123,9 @@ def _checked(cases: Sequence[CaseFiles], images: Path, plan: ExpansionPlan) -> t
                 raise PasegError(f"Case {case}: {images} contains no image for {name}: add it, or rename the file.")
             check_channels(files, len(plan.channel_names))
             files.point_file()
-            good.append(files)
+            if plan.masks is not None and case not in mask_of:
+                raise PasegError(f"Case {case}: {plan.masks} contains no mask: add {case}.nii.gz.")
+            good.append(replace(files, mask=mask_of.get(case)))
         except PasegError as error:
             problems[case] = str(error)
     if plan.probabilities:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.cluster import add_dask_argument
 from nnunet_paseg.io.json_output import add_json_argument, print_json
 
@@ -39,6 +40,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--num-processes", type=int, default=4, help="number of cases expanded at the same time (default: %(default)s)"
     )
+    parser.add_argument(
+        "--with",
+        dest="segmenter",
+        choices=("network", "masks"),
+        default="network",
+        help="masks by the network, or masks of a different tool that are compared with the clicks (default: network)",
+    )
+    parser.add_argument(
+        "--masks",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of masks for --with masks: CASE.nii.gz, labels 1, 2, ...",
+    )
     add_dask_argument(parser)
     parser.add_argument("--num-parts", type=int, default=1, help="number of parts, for several machines (default: 1)")
     parser.add_argument("--part-id", type=int, default=0, help="index of this part, from 0 (default: 0)")
@@ -52,6 +66,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if (arguments.segmenter == "masks") != (arguments.masks is not None):
+        raise PasegError("--with masks and --masks FOLDER belong together: pass both.")
     from nnunet_paseg.expansion.cases import expand_folder
     from nnunet_paseg.expansion.plan import ExpansionPlan
     from nnunet_paseg.expansion.summary import summary, to_json
@@ -61,8 +77,9 @@ def _run(arguments: argparse.Namespace) -> int:
         class_names=tuple(arguments.classes),
         channel_names=tuple(arguments.channel_names),
         expander=arguments.expander,
-        sha256=load_expander(arguments.expander).sha256,
+        sha256=None if arguments.masks else load_expander(arguments.expander).sha256,
         probabilities=arguments.probabilities,
+        masks=arguments.masks,
     )
     result = expand_folder(
         arguments.images,

@@ -117,7 +117,8 @@ def case_state(files: CaseFiles) -> dict[str, list[int]]:
     Raises:
         PasegError: A file has a damaged header, or there is not one point file or folder.
     """
-    return input_state([file for path in files.images for file in image_files(path)], files.point_file())
+    images = [*files.images, *([files.mask] if files.mask else [])]
+    return input_state([file for path in images for file in image_files(path)], files.point_file())
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -26,8 +26,9 @@ class ExpansionPlan:
         class_names: The K classes. Their labels are 1..K in this order.
         channel_names: One name per channel.
         expander: File of the network's weights; None for the weights of this package.
-        sha256: SHA-256 of these weights.
+        sha256: SHA-256 of these weights; None without a network.
         probabilities: Whether the probabilities are written too.
+        masks: Folder of masks of a different tool, which are written instead of those of the network.
 
     Raises:
         PasegError: Names are empty, class names are not distinct or no part of a file name, or there are too many.
@@ -36,10 +37,13 @@ class ExpansionPlan:
     class_names: tuple[str, ...]
     channel_names: tuple[str, ...]
     expander: Path | None
-    sha256: str
+    sha256: str | None
     probabilities: bool = False
+    masks: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.masks is not None and (self.expander is not None or self.probabilities):
+            raise PasegError("--expander and --probabilities have no effect on given masks: leave them out.")
         check_names(self.class_names, self.channel_names)
         if len(self.class_names) > MAX_CLASSES:
             raise PasegError(f"A label map has 1 to {MAX_CLASSES} classes, not {len(self.class_names)}.")
@@ -72,5 +76,6 @@ class ExpansionPlan:
                 "version": nnunet_paseg.__version__,
                 "expander_sha256": self.sha256,
                 "probabilities": self.probabilities,
+                **({} if self.masks is None else {"masks": "given"}),
             },
         }

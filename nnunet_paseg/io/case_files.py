@@ -29,12 +29,14 @@ class CaseFiles:
         images: One file per channel, in the order of the channels; empty if there is none.
         points: Point files, or a folder of them; empty if there is none.
         channels: Channel number of every image file. An image without a number is channel 0.
+        mask: Mask of a different tool, if there is one.
     """
 
     identifier: str
     images: tuple[Path, ...] = ()
     points: tuple[Path, ...] = ()
     channels: tuple[int, ...] = ()
+    mask: Path | None = None
 
     def channel_problem(self, number: int) -> str | None:
         """Return what is wrong with the channels, as the end of a sentence about the case; None if nothing is.
