@@ -97,10 +97,19 @@ def _in_executor(
         while waiting and len(working) < at_hand:
             item = waiting.pop()
             working[executor.submit(_on_worker, work, item, __version__, os.getcwd())] = item
-        done = wait(working, timeout=CHECK_SECONDS, return_when=FIRST_COMPLETED).done
-        results = [(item := working.pop(future), _result(future, item)) for future in done]
-        del done  # if a worker dies, Dask repeats what it has done as long as there are references
-        yield from results
+        yield from _results(wait(working, timeout=CHECK_SECONDS, return_when=FIRST_COMPLETED).done, working)
+
+
+def _results(
+    done: set[Future[Result]], working: dict[Future[Result], Item]
+) -> list[tuple[Item, Result | Killed[Item]]]:
+    """Return the results, so that no future is kept: if a worker dies, Dask repeats what it did for kept futures."""
+    results = []
+    for future in done:
+        item = working.pop(future)
+        result = _result(future, item)
+        results.append((item, result))
+    return results
 
 
 def _result(future: Future[Result], item: Item) -> Result | Killed[Item]:
