@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from nnunet_paseg.seeds.learned.geodesics import geodesic_maps
 from nnunet_paseg.seeds.learned.layout import FloatArray, Layout
 
 OUTER_WIDTH, INNER_WIDTH = 1.5, 2.0
@@ -15,8 +16,11 @@ OUTER_WIDTH, INNER_WIDTH = 1.5, 2.0
 DEPTH = 5.0
 """Largest depth below the faces of the box that the network distinguishes, in voxels of the image."""
 
-CHANNELS = 5
-"""Input maps per image channel: intensities, difference from the foreground points, both kinds of points, depth."""
+CHANNELS = 7
+"""Input maps per image channel.
+
+Intensities, difference from the foreground points, both kinds of points, depth, two geodesic distances.
+"""
 
 
 def network_input(
@@ -40,7 +44,7 @@ def network_input(
         layout: Canonical grid.
 
     Returns:
-        Maps (c, 5, size, size, size).
+        Maps (c, 7, size, size, size).
     """
     scale = layout.size / 40
     outer = gaussians(background, OUTER_WIDTH * scale, layout.size)
@@ -51,7 +55,8 @@ def network_input(
     for cube in cubes:
         normal = normalised(cube)
         at_points = float((normal * weights).sum() / max(float(weights.sum()), 1e-6))
-        maps.append(np.stack([normal, np.clip(normal - at_points, -4, 4), outer, inner, depth]))
+        geodesics = geodesic_maps(normal, foreground=foreground, background=background, context=layout.context)
+        maps.append(np.stack([normal, np.clip(normal - at_points, -4, 4), outer, inner, depth, *geodesics]))
     return np.stack(maps).astype(np.float32)
 
 

@@ -52,7 +52,7 @@ class ExpansionNetwork(nn.Module):
         self.logit = nn.Conv3d(self.features[0], 1, 1)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """Return logits (b, 1, z, y, x) for maps (b, c, 5, z, y, x) with c image channels."""
+        """Return logits (b, 1, z, y, x) for maps (b, c, 7, z, y, x) with c image channels."""
         batch, channels = maps.shape[:2]
         x = maps.flatten(0, 1).contiguous(memory_format=torch.channels_last_3d)
         levels = []

@@ -22,8 +22,8 @@ class TrainingParameters:
         seed: Seed of weights and targets.
     """
 
-    coarse_steps: int = 1_500
-    steps: int = 4_000
+    coarse_steps: int = 5_000
+    steps: int = 8_000
     batch_size: int = 4
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4

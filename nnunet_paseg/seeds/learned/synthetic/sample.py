@@ -29,7 +29,7 @@ class Sample(NamedTuple):
     """A synthetic target on the canonical grid.
 
     Attributes:
-        maps: Input of the network (c, 5, size, size, size).
+        maps: Input of the network (c, 7, size, size, size).
         target: Mask (size, size, size).
     """
 
