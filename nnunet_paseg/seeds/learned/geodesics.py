@@ -1,7 +1,7 @@
-"""Geodesic distances from the points of a target, on a grid of half the resolution of the canonical one.
+"""Geodesic distances from the points of a target.
 
-They tell the network what is connected to the foreground points without an edge between them, which its receptive field
-would take many layers to find out. Half the resolution is enough for that and takes a tenth of the time.
+They tell the network what is connected to the foreground points without an edge between them, which would take it many
+layers to find out.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from nnunet_paseg.seeds.learned.layout import FloatArray, interpolate
+
+GRID = 24
+"""Largest edge length, in voxels, of the grid on which the distances are computed: a finer one takes too long."""
 
 WEIGHT = 0.95
 """Weight of the intensities against the length of a path, for intensities of :func:`inputs.normalised`."""
@@ -39,20 +42,22 @@ def geodesic_maps(cube: FloatArray, *, foreground: Points, background: Points, c
         Maps (2, size, size, size).
     """
     size = len(cube)
-    half = size // 2
-    graph = _graph(_resized(cube, half))
-    inside = _voxels(foreground, size, half)
-    outside = _voxels(background, size, half) if len(background) else _surroundings(half, context // 2)
+    grid = min(size, GRID)
+    graph = _graph(_resized(cube, grid))
+    inside = _voxels(foreground, size, grid)
+    outside = _voxels(background, size, grid) if len(background) else _surroundings(grid, context * grid // size)
     near, far = (
         csgraph.dijkstra(graph, directed=False, indices=sources, min_only=True).astype(np.float32)
         for sources in (inside, outside)
     )
     relative = 2 * near / np.maximum(near + far, 1e-6) - 1
     scaled = np.clip(near / max(float(np.median(near[outside])), 1e-6), 0, 2) - 1
-    return np.stack([_resized(flat.reshape((half,) * 3), size) for flat in (relative, scaled)])
+    return np.stack([_resized(flat.reshape((grid,) * 3), size) for flat in (relative, scaled)])
 
 
 def _resized(cube: FloatArray, size: int) -> FloatArray:
+    if len(cube) == size:
+        return cube
     for axis in range(3):
         length = cube.shape[axis]
         positions = (np.arange(size) + 0.5) / size * length - 0.5
@@ -60,16 +65,16 @@ def _resized(cube: FloatArray, size: int) -> FloatArray:
     return cube
 
 
-def _voxels(points: Points, size: int, half: int) -> npt.NDArray[np.int64]:
-    """Return the flat indices on the grid of half the resolution of the voxels that contain the points."""
-    places = np.clip(np.floor((points + 0.5) / size * half).astype(np.int64), 0, half - 1)
-    return np.unique(np.ravel_multi_index(tuple(places.T), (half,) * 3))
+def _voxels(points: Points, size: int, grid: int) -> npt.NDArray[np.int64]:
+    """Return the flat indices on the grid of the voxels that contain the points."""
+    places = np.clip(np.floor((points + 0.5) / size * grid).astype(np.int64), 0, grid - 1)
+    return np.unique(np.ravel_multi_index(tuple(places.T), (grid,) * 3))
 
 
 @functools.lru_cache(maxsize=4)
-def _surroundings(half: int, context: int) -> npt.NDArray[np.int64]:
-    mask = np.ones((half,) * 3, dtype=bool)
-    mask[(slice(context, half - context),) * 3] = False
+def _surroundings(grid: int, context: int) -> npt.NDArray[np.int64]:
+    mask = np.ones((grid,) * 3, dtype=bool)
+    mask[(slice(context, grid - context),) * 3] = False
     return np.flatnonzero(mask)
 
 
