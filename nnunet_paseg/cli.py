@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from nnunet_paseg import EXT_FOLDER, __version__, report
+from nnunet_paseg.annotate import annotate
 from nnunet_paseg.checking import check
 from nnunet_paseg.conversion.commands import convert
 from nnunet_paseg.demo import demo
@@ -19,7 +20,7 @@ from nnunet_paseg.seeds.learned import train_expander
 
 # These modules import torch, nnU-Net and pandas inside functions only, so that `paseg --help` stays instant.
 COMMANDS = (
-    *(check, check_checkpoint, convert, demo, doctor, evaluate),
+    *(annotate, check, check_checkpoint, convert, demo, doctor, evaluate),
     *(expand, export, report, template, train_expander, trainers),
 )
 
@@ -27,6 +28,7 @@ EPILOG = """\
 example: paseg demo                             the complete pipeline on phantoms
 
 a project of your own, once nnU-Net's three folders are set:
+  paseg annotate images points                  click points in the browser, with the masks at once
   paseg template --classes tumor                named points to click in 3D Slicer
   paseg check images points                     find mistakes in images and points
   paseg convert folder images points 101        write the dataset with the expanded seeds

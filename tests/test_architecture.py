@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "io": set(),
     "losses": set(),
     "points": {"io"},
+    "annotate": {"seeds", "points", "io"},
     "plotting": {"io"},
     "evaluation": {"io"},
     "seeds": {"points", "io"},

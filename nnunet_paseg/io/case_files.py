@@ -77,11 +77,16 @@ class CaseFiles:
         )
 
 
-def find_case_files(images: Path, points: Path) -> list[CaseFiles]:
+def find_case_files(images: Path, points: Path, *, needs_points: bool = True) -> list[CaseFiles]:
     """Find the cases of a folder of images and a folder of points, which may be the same folder.
 
     Images are named ``{case}.nii.gz``, or ``{case}_0000.nii.gz``, ``{case}_0001.nii.gz``, ... for several channels.
     Points are named ``{case}.mrk.json`` and the like, ``{case}_7points.nii.gz``, or are in a folder ``{case}``.
+
+    Args:
+        images: Folder of images.
+        points: Folder of points.
+        needs_points: Whether a folder without points is an error.
 
     Raises:
         PasegError: A folder is missing, or contains no file of its kind.
@@ -95,7 +100,7 @@ def find_case_files(images: Path, points: Path) -> list[CaseFiles]:
     found = find_images(images, marked, skip_maps=together)
     if not found:
         raise PasegError(f"{images} contains no image: expected {{case}}.nii.gz (or {', '.join(IMAGES[1:])}).")
-    if not marked:
+    if needs_points and not marked:
         raise PasegError(
             f"{points} contains no points: expected {{case}} with one of {', '.join(POINTS)}, or "
             f"{{case}}{MAP_MARKS[0]}.nii.gz, or a folder {{case}} of such files."
@@ -197,6 +202,8 @@ def label_maps(folder: Path) -> dict[str, Path]:
 
 def _case_of_points(path: Path, *, is_map_marked: bool) -> str | None:
     if path.name.startswith("."):
+        return None
+    if path.is_dir() and re.search(r"\.bak\d*$", path.name):  # points that `paseg annotate` has replaced
         return None
     if path.is_dir():
         return composed(path.name) if any(_is_file(file, POINTS + IMAGES) for file in path.iterdir()) else None

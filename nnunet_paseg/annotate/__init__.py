@@ -1,0 +1,1 @@
+"""Seven clicks per target in a browser, and their masks at once: a local web page."""
