@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from tests import chromium
+
 VOID = {"meta", "link", "img", "br", "hr", "col", "input"}
 BROWSERS = ("chromium", "google-chrome", "chromium-browser", "firefox")
 
@@ -59,7 +61,7 @@ class PageReader(HTMLParser):
 
 def screenshot(path, picture, size=(1100, 4000)):
     """What a browser that runs without a screen shows of a page, as an array, and its errors."""
-    if importlib.util.find_spec("playwright"):
+    if importlib.util.find_spec("playwright") and any(map(shutil.which, chromium.NAMES)):
         return _with_playwright(path, picture, size)
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
@@ -79,13 +81,10 @@ def screenshot(path, picture, size=(1100, 4000)):
 
 
 def _with_playwright(path, picture, size):
-    from playwright.sync_api import Error, sync_playwright
+    from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch()
-        except Error as error:
-            pytest.skip(f"playwright has no browser: {str(error).splitlines()[0]}")
+        browser = chromium.launch(playwright)
         page = browser.new_page(viewport={"width": size[0], "height": size[1]})
         messages = []
         page.on("console", lambda message: messages.append(message.text))

@@ -21,6 +21,7 @@ from nnunet_paseg.io.images import read_image
 from nnunet_paseg.io.json_output import add_json_argument, print_json
 from nnunet_paseg.io.names import check_names
 from nnunet_paseg.io.processes import Killed
+from nnunet_paseg.points.annotation_time import AnnotationTime, read_times
 
 if TYPE_CHECKING:
     from nnunet_paseg.checking.case import CaseReport
@@ -182,12 +183,18 @@ def format_reports(reports: Sequence[CaseReport]) -> str:
 
 
 def to_json(
-    reports: Sequence[CaseReport], *, sheet: Path | None, failures: Sequence[str], corrected: Path | None
+    reports: Sequence[CaseReport],
+    times: AnnotationTime | None,
+    *,
+    sheet: Path | None,
+    failures: Sequence[str],
+    corrected: Path | None,
 ) -> dict[str, Any]:
     """Return the findings as JSON.
 
     Args:
         reports: Findings per case.
+        times: Time of the targets that were clicked in the browser.
         sheet: Contact sheet.
         failures: Messages about cases that are not on the sheet.
         corrected: New folder of points.
@@ -206,10 +213,21 @@ def to_json(
         },
         "num_ok": sum(not report.problems for report in reports),
         "num_bad": sum(bool(report.problems) for report in reports),
+        "annotation_seconds": None if times is None else times.total,
         "sheet": sheet,
         "sheet_problems": failures,
         "corrected_points": corrected,
     }
+
+
+def format_times(times: AnnotationTime) -> str:
+    """Format the time of all targets that were clicked in the browser, and the mean and median per target."""
+    each = sorted(times.seconds.values())
+    middle = (each[(len(each) - 1) // 2] + each[len(each) // 2]) / 2
+    return (
+        f"{times.total / 60:.1f} min for {len(each)} target{'s' * (len(each) > 1)} clicked in the browser, per target "
+        f"{times.per_target:.0f} s in the mean, {middle:.0f} s in the median"
+    )
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -253,8 +271,11 @@ def _run(args: argparse.Namespace) -> int:
     channels = len(args.channel_names) if args.channel_names else None
     work = {"num_processes": args.num_processes, "dask": args.dask}
     reports = check_folder(args.images, args.points, args.classes, channels=channels, progress=True, **work)
+    times = read_times(args.points)
     if not args.json:
         print(format_reports(reports), flush=True)
+        if times is not None:
+            print(f"annotation time: {format_times(times)}", flush=True)
     if args.fix_lps:
         write_corrected(reports, args.fix_lps)
     if args.fix_lps and not args.json:
@@ -263,5 +284,5 @@ def _run(args: argparse.Namespace) -> int:
     for failure in failures:
         print(failure, file=sys.stderr)
     if args.json:
-        print_json(to_json(reports, sheet=args.sheet, failures=failures, corrected=args.fix_lps))
+        print_json(to_json(reports, times, sheet=args.sheet, failures=failures, corrected=args.fix_lps))
     return int(bool(failures) or any(report.problems for report in reports))

@@ -72,4 +72,4 @@ def read_times(folder: Path) -> AnnotationTime | None:
             continue
         if 0 <= added <= MAX_SECONDS:
             seconds[key] = seconds.get(key, 0.0) + added
-    return AnnotationTime(seconds)
+    return AnnotationTime(seconds) if seconds else None

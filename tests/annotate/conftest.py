@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,8 +23,6 @@ ORIENTATIONS = {
     "oblique": Rotation.from_euler("xyz", (12, -20, 30), degrees=True).as_matrix()[:, [1, 2, 0]],
 }
 """Directions of the image axes (columns) in LPS. Coronal and flipped ones are left-handed."""
-
-collect_ignore = [] if importlib.util.find_spec("starlette") else ["test_server.py", "test_browser.py"]
 
 
 def write_ellipsoid(

@@ -9,13 +9,17 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from starlette.testclient import TestClient
 
-from nnunet_paseg.annotate.app import STATIC, make_app
-from nnunet_paseg.annotate.guard import MAX_BODY
 from nnunet_paseg.points.grid import Grid
 from tests.annotate.conftest import HOST, PAGE, SHAPE, TOKEN, clicks_around, target
+from tests.optional import optional_package
 
+optional_package("httpx", "the client of the tests")
+testclient = optional_package("starlette.testclient", "the extra annotate")
+from nnunet_paseg.annotate.app import STATIC, make_app  # noqa: E402
+from nnunet_paseg.annotate.guard import MAX_BODY  # noqa: E402
+
+TestClient = testclient.TestClient
 ORIGIN = {"Origin": f"http://{HOST}"}
 
 

@@ -15,6 +15,7 @@ from nnunet_paseg.cli import main
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.case_files import find_case_files
 from nnunet_paseg.io.images import check_voxels, read_array
+from nnunet_paseg.points.annotation_time import append_time
 from nnunet_paseg.points.formats import read_points
 from nnunet_paseg.points.formats.csv import write_csv
 from nnunet_paseg.points.grid import Grid
@@ -335,3 +336,16 @@ def test_views_are_upright_whatever_the_scan(folder):
     assert axial.kinds.tolist() == [[True, True], *[[False, False]] * 2, *[[False, True]] * 4]
     array = sitk.GetArrayFromImage(image)
     np.testing.assert_array_equal(axial.pixels, array[5])
+
+
+def test_annotation_time_is_summed_up(folder, capsys):
+    main(["check", str(folder), str(folder)])
+    assert "annotation time" not in capsys.readouterr().out
+    for case, seconds in (("a", 20), ("a", 10), ("b", 60)):
+        append_time(folder, case, "target", 1, seconds)
+    append_time(folder, "b", "target", 2, 36)
+    assert main(["check", str(folder), str(folder)]) == 0
+    assert (
+        "annotation time: 2.1 min for 3 targets clicked in the browser, per target 42 s in the mean, 36 s in the median"
+        in capsys.readouterr().out
+    )
