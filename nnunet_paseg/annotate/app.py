@@ -66,7 +66,7 @@ def make_app(workspace: Workspace, *, token: str, hosts: Collection[str]) -> Gua
 
 
 def _static(name: str) -> Response:
-    content = resources.files(__package__).joinpath("static", name).read_bytes()
+    content = resources.files(__package__).joinpath("static").joinpath(name).read_bytes()
     return Response(content, media_type=STATIC[name])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 from nnunet_paseg.io.files import write_json
 
 LIFETIME_S = 150
-"""A page renews its lease every 20 s, in a hidden tab every minute. An older lease is void."""
+"""A page renews its lease every 20 s, in a hidden tab every minute. An older lease is void, and one of a server on this
+machine that has ended."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Leases:
             None if this page has the lease now, else the name of the annotator who has it.
         """
         path = self._path(case)
-        content = {"page": page, "annotator": self.annotator}
+        content = {"page": page, "annotator": self.annotator, "host": socket.gethostname(), "process": os.getpid()}
         try:
             # Of two pages that open a case at once, one creates the file.
             with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644), "w", encoding="utf-8") as file:
@@ -48,7 +50,7 @@ class Leases:
             holder = self._holder(path)
         if holder is not None and holder[0] != page and not force:
             return holder[1]
-        if holder is not None and holder[0] == page:
+        if holder is not None and holder[0] == page and not force:
             os.utime(path)
         else:
             write_json(content, path)
@@ -75,6 +77,20 @@ class Leases:
             if abs(time.time() - path.stat().st_mtime) > LIFETIME_S:
                 return None
             content = json.loads(path.read_text(encoding="utf-8"))
+            if content["host"] == socket.gethostname() and not _is_running(int(content["process"])):
+                return None
             return str(content["page"]), str(content["annotator"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":  # elsewhere the signal 0 would end the process
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # the server of another user
+        return True
+    return True

@@ -14,7 +14,7 @@ from nnunet_paseg.annotate.open_images import OpenImage
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.annotation import Annotation, Click
 from nnunet_paseg.points.directions import DIRECTIONS, faces
-from nnunet_paseg.points.grid import Grid
+from nnunet_paseg.points.grid import Grid, IntArray
 from nnunet_paseg.points.instance import VoxelInstance, place_on_grid
 from nnunet_paseg.points.windows import shifted
 from nnunet_paseg.seeds.learned.predict import context_window, target_probability
@@ -114,8 +114,14 @@ def _expand(
     return records, expanded
 
 
+def _voxel(click: Click, grid: Grid) -> IntArray:
+    """Return the voxel (z, y, x) of a placed click."""
+    assert click.position is not None
+    return grid.to_voxels(click.position)[0]
+
+
 def _named(click: Click, grid: Grid) -> dict[str, Any]:
-    return {"place": click.place, "voxel": grid.to_voxels(click.position)[0][::-1].tolist()}
+    return {"place": click.place, "voxel": _voxel(click, grid)[::-1].tolist()}
 
 
 def misplaced(target: Target, grid: Grid) -> list[Click]:
@@ -128,7 +134,7 @@ def misplaced(target: Target, grid: Grid) -> list[Click]:
     for click in target.clicks:
         if click.place in DIRECTIONS and click.position is not None:
             axis, sign = axes[click.place]
-            offset = sign * (grid.to_voxels(click.position)[0][axis] - inner[:, axis])
+            offset = sign * (_voxel(click, grid)[axis] - inner[:, axis])
             if offset.min() < 0:
                 wrong.append(click)
     return wrong
@@ -136,9 +142,7 @@ def misplaced(target: Target, grid: Grid) -> list[Click]:
 
 def _probability(target: Target, voxels: VoxelInstance, image: OpenImage) -> Any:
     """Return the probabilities of a target, of an earlier call if its points are the same."""
-    key = tuple(
-        (click.place in INNER, tuple(image.grid.to_voxels(click.position)[0].tolist())) for click in target.clicks
-    )
+    key = tuple((click.place in INNER, tuple(_voxel(click, image.grid).tolist())) for click in target.clicks)
     with _NETWORK:
         if key not in image.probabilities:
             window = context_window([voxels.box], image.grid.shape)
@@ -156,7 +160,7 @@ def _contradictions(target: Target, grid: Grid, mask: Any, start: Any) -> list[C
     """Return the clicks inside that are not in the mask, and those outside that are."""
     wrong = []
     for click in target.clicks:
-        voxel = grid.to_voxels(click.position)[0] - start
+        voxel = _voxel(click, grid) - start
         in_box = bool((voxel >= 0).all() and (voxel < mask.shape).all())
         if (in_box and bool(mask[tuple(voxel)])) != (click.place in INNER):
             wrong.append(click)

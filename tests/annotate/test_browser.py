@@ -273,7 +273,9 @@ def test_the_second_tab_is_told_and_can_take_over(server, open_page, tmp_path):
     first, second = open_page(address), open_page(address)
     assert "open in another page, by ada" in second.locator("#alert-text").text_content()
     second.locator("#take-over").click()
-    second.wait_for_function("() => document.getElementById('alert').hidden")
+    second.wait_for_function(
+        "() => document.getElementById('alert').hidden && document.getElementById('loading').textContent === ''"
+    )
     second.locator("#image").focus()
     second.keyboard.press("Enter")
     wait_until_saved(second)

@@ -220,6 +220,15 @@ def test_a_lease_ends_when_it_is_not_renewed(workspace, folders):
     assert workspace.open("a", OTHER_PAGE)["holder"] is None
 
 
+def test_a_lease_ends_with_its_server(workspace, folders):
+    opened(workspace)
+    (path,) = folders.points.glob(".a.*")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"process": ended.pid}), encoding="utf-8")
+    assert workspace.open("a", OTHER_PAGE)["holder"] is None
+
+
 def test_accepted_masks_follow_the_points(workspace, folders):
     version = opened(workspace)["version"]
     with pytest.raises(PasegError, match="not finished: tumor: no target"):
