@@ -9,8 +9,12 @@ import secrets
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nnunet_paseg.errors import PasegError
+
+if TYPE_CHECKING:
+    from nnunet_paseg.annotate.workspace import Workspace
 
 PORT = 8765
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -45,14 +49,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401
 
-        from nnunet_paseg.annotate.app import make_app
+        from nnunet_paseg.annotate import app  # noqa: F401
     except ModuleNotFoundError as error:
-        if error.name not in ("uvicorn", "starlette"):
+        package = (error.name or "").partition(".")[0]
+        if package not in ("uvicorn", "starlette"):
             raise
         raise PasegError(
-            f"paseg annotate needs {error.name}: install it with pip install 'nnunet-paseg[annotate]'."
+            f"paseg annotate needs {package}: install it with pip install 'nnunet-paseg[annotate]'."
         ) from error
     from nnunet_paseg.annotate.accepted import AcceptedMasks
     from nnunet_paseg.annotate.leases import Leases
@@ -72,24 +77,33 @@ def _run(arguments: argparse.Namespace) -> int:
         AcceptedMasks(arguments.masks) if arguments.masks else None,
     )
     workspace.overview()
-    listener = _listen(arguments.host, arguments.port)
+    with _listen(arguments.host, arguments.port) as listener:
+        _serve(workspace, arguments.host, listener)
+    return 0
+
+
+def _serve(workspace: Workspace, host: str, listener: socket.socket) -> None:
+    """Print the address and serve it until the process is stopped."""
+    import uvicorn
+
+    from nnunet_paseg.annotate.app import make_app
+
     port, token = listener.getsockname()[1], secrets.token_urlsafe(24)
-    names = [arguments.host, *LOCAL[:2]] if arguments.host in LOCAL[:2] else _names(arguments.host)
+    names = [host, *LOCAL[:2]] if host in LOCAL[:2] else _names(host)
     hosts = {f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name in names}
     if port == 80:
         hosts |= {name.rpartition(":")[0] for name in hosts}
     app = make_app(workspace, token=token, hosts=hosts)
-    shown = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-    if arguments.host not in LOCAL:
+    shown = f"[{host}]" if ":" in host else host
+    if host not in LOCAL:
         print(
-            f"paseg: warning: the page is open to the network on {arguments.host}, without encryption. Everyone with "
+            f"paseg: warning: the page is open to the network on {host}, without encryption. Everyone with "
             "the address below can read the images and change the points.",
             file=sys.stderr,
         )
     print(f"Open this address in a browser (stop with Ctrl+C):\n  http://{shown}:{port}/{token}/", flush=True)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
     server.run(sockets=[listener])
-    return 0
 
 
 def _check_folders(arguments: argparse.Namespace) -> None:
@@ -117,9 +131,13 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen()
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen()
+        except OSError:
+            listener.close()
+            raise
     except OSError as error:
         raise PasegError(
             f"{host}:{port} cannot be used ({error.strerror}): choose another port with --port, e.g. --port 0."

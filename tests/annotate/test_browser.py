@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nnunet_paseg.demo.phantom import make_phantom
 from nnunet_paseg.points.annotation_time import read_times
 from nnunet_paseg.points.directions import faces
 from nnunet_paseg.points.formats import read_points
@@ -18,6 +19,7 @@ from nnunet_paseg.points.formats.annotation_file import read_annotation
 from nnunet_paseg.points.grid import Grid
 from tests import chromium
 from tests.annotate.conftest import ORIENTATIONS, SHAPE, clicks_around, write_ellipsoid
+from tests.conftest import write_image
 from tests.optional import optional_package
 
 optional_package("uvicorn", "the extra annotate")
@@ -194,6 +196,11 @@ def test_from_images_to_a_converted_dataset(server, open_page, tmp_path, monkeyp
     click_target(page, grid, clicks)
     page.wait_for_selector(".volume")
     assert re.fullmatch(r"[12]\.\d+ ml, expected Dice 0\.\d\d", page.locator(".volume").text_content())
+    # 3D is a fourth view: the planes stay.
+    page.keyboard.press("v")
+    views = page.evaluate("() => pasegPage.viewer.nv.screenSlices.map((slice) => slice.axCorSag).sort()")
+    assert views == [0, 1, 2, 4]
+    page.keyboard.press("v")
     # Undo all, redo all.
     page.keyboard.press("z")
     assert "superior" in page.locator("#instruction").text_content()
@@ -265,6 +272,27 @@ def test_from_images_to_a_converted_dataset(server, open_page, tmp_path, monkeyp
     assert main(["convert", "folder", str(tmp_path / "images"), str(points), "101", *options]) == 0
     assert len(list((tmp_path / "raw").glob("Dataset101*/labelsTr/*.nii.gz"))) == 3
     assert read_times(points).total > 0
+
+
+def test_the_mask_on_the_screen_is_the_lesion_of_a_phantom(server, open_page, tmp_path):
+    """Also draws the figure of docs/annotate.md, into the folder PASEG_TEST_PICTURES."""
+    values, labels = make_phantom(np.random.default_rng(3), (80, 112, 112), spacing_mm=(1, 1, 1))
+    write_image(values.astype(np.float32), tmp_path / "images" / "phantom.nii.gz", (1, 1, 1))
+    grid = Grid.from_file(tmp_path / "images" / "phantom.nii.gz")
+    voxels = np.argwhere(labels == 1)
+    centre, ends = np.median(voxels, axis=0).astype(int), (voxels.min(axis=0) - 1, voxels.max(axis=0) + 1)
+    clicks = {"inside": centre}
+    for place, (axis, sign) in faces(grid).items():
+        clicks[place] = centre.copy()
+        clicks[place][axis] = ends[sign > 0][axis]
+    clicks = {place: [int(index) for index in voxel[::-1]] for place, voxel in clicks.items()}
+    page = open_page(server.start(), (1200, 800))
+    click_target(page, grid, clicks)
+    page.wait_for_selector(".volume")
+    page.evaluate("voxel => pasegPage.viewer.goTo(voxel)", clicks["inside"])
+    drawn = page.evaluate("() => pasegPage.viewer.nv.drawBitmap.reduce((sum, label) => sum + (label === 1), 0)")
+    assert drawn == pytest.approx((labels == 1).sum(), rel=0.3)
+    page.screenshot(path=Path(os.environ.get("PASEG_TEST_PICTURES", tmp_path)) / "annotate.png")
 
 
 def test_the_second_tab_is_told_and_can_take_over(server, open_page, tmp_path):

@@ -11,7 +11,7 @@ const LETTERS = { left: "L", right: "R", anterior: "A", posterior: "P", inferior
 const STATES = { "not begun": "not begun", partial: "partial", done: "done", "no target": "no target", problem: "cannot be used" };
 
 const element = (id) => document.getElementById(id);
-const page = sessionStorage.getItem("page") || crypto.randomUUID();
+const page = sessionStorage.getItem("page") || crypto.getRandomValues(new Uint32Array(4)).join("-");
 sessionStorage.setItem("page", page);
 
 const viewer = new Viewer(element("image"), element("markers"));
@@ -22,6 +22,7 @@ let key = null; // target
 let selected = null; // { key, index }
 let further = null; // "foreground" or "background"
 let records = []; // masks of the last answer
+let drawn = null; // records whose masks are in the viewer: drawing them renews a texture
 let accepted = false;
 let blocked = ""; // why nothing can be changed
 let loading = 0;
@@ -92,6 +93,7 @@ async function openCase(caseName, force = false) {
   else if (info.warnings.length) alertUser(info.warnings.join(" "));
   chooseClass(overview.classes.includes(name) ? name : overview.classes[0]);
   try {
+    drawn = null;
     await viewer.load(imageAddress(caseName, Number(element("channel").value) || 0), info);
   } catch (error) {
     if (turn === loading) alertUser(`The image cannot be shown: ${error.message}`);
@@ -187,7 +189,7 @@ async function flush() {
 async function updateMasks() {
   const open = current;
   if (!open || !open.document.targets.some((target) => unplaced(target) < 0)) {
-    records = [];
+    if (records.length) records = [];
   } else {
     try {
       const answer = await get("masks", { case: open.info.case });
@@ -402,9 +404,12 @@ function showAll() {
   element("accept").hidden = !overview.masks;
   element("accept").disabled = Boolean(blocked) || unsaved || work > 0;
   element("accepted").textContent = accepted ? "The mask is accepted and saved." : "";
-  viewer.setMasks(records.filter((record) => record.bits).map((record) => (
-    { ...record, label: overview.classes.indexOf(record.class) + 1 }
-  )));
+  if (drawn !== records && viewer.loaded) {
+    viewer.setMasks(records.filter((record) => record.bits).map((record) => (
+      { ...record, label: overview.classes.indexOf(record.class) + 1 }
+    )));
+    drawn = records;
+  }
   viewer.setPoints(current.document.targets.flatMap((each) => each.clicks.map((click, index) => ({
     voxel: click.voxel, inside: isInside(click), wrong: isWrong(each, click), key: keyOf(each), index,
     text: LETTERS[click.place] || (isInside(click) ? "in" : "out"),
@@ -543,7 +548,7 @@ function onKey(event) {
   const action = KEYS[event.key] || (viewer.isEmpty ? null : VIEW_KEYS[event.key]);
   if (!action) return;
   event.preventDefault();
-  event.stopPropagation(); // NiiVue has keys of its own
+  event.stopPropagation();
   action(event);
 }
 
@@ -568,6 +573,7 @@ async function showChannel() {
   const open = current;
   element("loading").textContent = "Loading the image ...";
   try {
+    drawn = null;
     await viewer.load(imageAddress(open.info.case, Number(element("channel").value)), open.info);
   } catch (error) {
     alertUser(`The image cannot be shown: ${error.message}`);
@@ -617,6 +623,8 @@ function listen() {
     });
   }
   document.addEventListener("keydown", onKey, true);
+  // NiiVue has keys of its own, some of which act when they are released.
+  document.addEventListener("keyup", (event) => event.target === element("image") && event.stopPropagation(), true);
   for (const kind of ["pointermove", "keydown", "wheel"]) {
     document.addEventListener(kind, () => { lastInput = Date.now(); }, { passive: true, capture: true });
   }

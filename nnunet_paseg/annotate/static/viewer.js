@@ -33,7 +33,7 @@ export class Viewer {
     const mode = { none: 0, pan: 3, crosshair: 8, windowing: 9 };
     this.nv = new niivue.Niivue({
       dragAndDropEnabled: false, isRadiologicalConvention: true, multiplanarShowRender: 1, multiplanarLayout: 2,
-      isOrientationTextVisible: false, crosshairWidth: 0, loadingText: "", logLevel: "error",
+      viewModeHotKey: "", clipPlaneHotKey: "", cycleClipPlaneHotKey: "", isOrientationTextVisible: false, crosshairWidth: 0, loadingText: "", logLevel: "error",
       mouseEventConfig: {
         leftButton: { primary: mode.crosshair }, rightButton: mode.windowing, centerButton: mode.pan,
       },
@@ -44,6 +44,7 @@ export class Viewer {
     const renderer = details ? this.nv.gl.getParameter(details.UNMASKED_RENDERER_WEBGL) : "";
     this.set3D(!/swiftshader|llvmpipe|software/i.test(renderer));
     this.nv.setSliceType(this.nv.sliceTypeMultiplanar);
+    this.nv.setDrawColormap(labelColours()); // before the first image: it renews all textures
     this.nv.onLocationChange = () => this.onLocation(this.crosshairVoxel(), this.value());
     this.nv.onIntensityChange = () => this.onWindow(...this.window());
     const draw = this.nv.drawScene.bind(this.nv);
@@ -82,7 +83,6 @@ export class Viewer {
     await this.nv.loadFromArrayBuffer(content, "image.nii");
     this.nv.createEmptyDrawing();
     this.nv.setDrawOpacity(this.showMask ? OPACITY : 0);
-    this.nv.setDrawColormap(labelColours());
     this.nv.scene.crosshairPos = crosshair;
     this.nv.setPan2Dxyzmm(pan);
     this.perm = this.nv.volumes[0].permRAS;
