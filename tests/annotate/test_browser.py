@@ -62,7 +62,8 @@ def browser():
 def server(tmp_path):
     running = Server(tmp_path)
     yield running
-    running.kill()
+    if running.process is not None:
+        running.kill()
 
 
 @pytest.fixture
