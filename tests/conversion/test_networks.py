@@ -114,7 +114,7 @@ def test_a_case_is_converted_in_one_thread(monkeypatch):
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        list(workers.convert_cases(["a", "b"], None, None, 1))
+        list(workers.convert_cases(["a", "b"], None, None, 1, None))
     finally:
         torch.set_num_threads(before)
     assert found == [1, 1]

@@ -19,12 +19,6 @@ from nnunet_paseg.seeds.learned.weights import Expander
 SURROUNDINGS = 0.5
 """Margin of a context window on each side, in edge lengths of the box: more than the network's context and filter."""
 
-LOGIT_BIAS = 0.3
-"""Correction of all logits: on real targets, the sum of the probabilities would be 0.95 of the volume without it.
-
-Annotators include more of the partial volume at the border than the synthetic masks do.
-"""
-
 
 def context_window(boxes: Iterable[Sequence[slice]], shape: Sequence[int]) -> Window:
     """Return the part of an image on which the probabilities in some boxes depend.
@@ -79,7 +73,7 @@ def target_probability(image: npt.NDArray[Any], instance: VoxelInstance, expande
     )
     with torch.inference_mode():
         logits = expander.network(torch.from_numpy(maps)[None])[0, 0].numpy()
-    return np.asarray(expit(layout.restore(logits, edges) + LOGIT_BIAS), dtype=np.float32)
+    return np.asarray(expit(layout.restore(logits, edges)), dtype=np.float32)
 
 
 def _at_faces(points: npt.NDArray[np.floating], context: int, size: int) -> npt.NDArray[np.floating]:
