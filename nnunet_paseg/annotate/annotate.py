@@ -28,10 +28,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Serve a page on this machine that shows the images, asks for the seven points of every target, "
         "and draws the mask after the last one. Points are saved as CASE.mrk.json after every change. "
         "Stop the server with Ctrl+C. Needs the extra: pip install 'nnunet-paseg[annotate]'.",
-        epilog="examples:\n"
-        "  paseg annotate images points --classes tumor edema\n"
-        "  paseg annotate images points --masks masks        accepted masks are saved too\n"
-        f"  ssh -L {PORT}:127.0.0.1:{PORT} server             on your machine, if the server runs elsewhere",
+        epilog="example: paseg annotate images points --classes tumor edema\n"
+        "         paseg annotate images points --masks masks    accepted masks are saved too\n"
+        f"         ssh -L {PORT}:127.0.0.1:{PORT} server         on your machine, if the server runs elsewhere",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("images", type=Path, help="folder of images: CASE.nii.gz, or CASE_0000.nii.gz and so on")

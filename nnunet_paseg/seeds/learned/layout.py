@@ -20,8 +20,8 @@ class Layout:
         context: Width of the surroundings on each side of the box, in voxels of the cube.
     """
 
-    size: int = 40
-    context: int = 6
+    size: int = 32
+    context: int = 4
 
     @property
     def inner(self) -> int:

@@ -62,3 +62,12 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "at least one step" in capsys.readouterr().err
     assert main(["train-expander", str(tmp_path), "--device", "tpu"]) == 2
     assert "choose cpu or cuda" in capsys.readouterr().err
+
+
+def test_weights_are_the_averaged_ones_with_the_corrected_logits(tmp_path: Path) -> None:
+    file = train_expander(tmp_path, SHORT, device=CPU, workers=0)
+    average = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["average"]
+    found = load_expander(file).network.state_dict()
+    for name, value in found.items():
+        expected = average[f"module.{name}"] + (train.LOGIT_BIAS if name == "logit.bias" else 0)
+        assert torch.equal(value, expected.half().float()), name
