@@ -151,7 +151,7 @@ def corrected(network: ExpansionNetwork) -> ExpansionNetwork:
     """Return a copy of a network whose logits are larger by :data:`LOGIT_BIAS`."""
     copy = deepcopy(network)
     with torch.no_grad():
-        copy.logit.bias += LOGIT_BIAS  # type: ignore[operator]
+        copy.get_parameter("logit.bias").add_(LOGIT_BIAS)
     return copy
 
 
