@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.points.formats.markups import PLACED, PREVIEW, STATUSES, ControlPoint, Markups, UnplacedPoint, as_lps
+from nnunet_paseg.points.formats.markups import PLACED, SKIPPED, STATUSES, ControlPoint, Markups, UnplacedPoint, as_lps
 from nnunet_paseg.points.formats.table import DELIMITERS, NUMBER, Row, Table, parse_table
 from nnunet_paseg.points.formats.text import read_text, shown
 
@@ -85,12 +85,15 @@ def _status(row: Row) -> str:
 
 
 def _defined(row: Row) -> str:
-    """Return the status of a row of a table, which does not distinguish planned points from the one under the mouse."""
+    """Return the status of a row of a table, which does not distinguish planned points from skipped ones.
+
+    A point without a position counts as skipped. Targets whose points have sides need all of them all the same.
+    """
     cell = row.cells["defined"].casefold()
     if cell in TRUE or _number(cell) == 1:
         return PLACED
     if cell in FALSE or _number(cell) == 0:
-        return PREVIEW
+        return SKIPPED
     raise PasegError(f"{row.where}: 'defined' is '{shown(row.cells['defined'])}': write 1 (placed) or 0 (not placed).")
 
 
