@@ -13,7 +13,7 @@ from nnunet_paseg.annotate.document import INNER, Target, targets_of
 from nnunet_paseg.annotate.open_images import OpenImage
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.annotation import Annotation, Click
-from nnunet_paseg.points.directions import DIRECTIONS, faces
+from nnunet_paseg.points.directions import DIRECTIONS, faces, voxels_beyond
 from nnunet_paseg.points.grid import Grid, IntArray
 from nnunet_paseg.points.instance import VoxelInstance, place_on_grid
 from nnunet_paseg.points.windows import shifted
@@ -129,15 +129,14 @@ def misplaced(target: Target, grid: Grid) -> list[Click]:
     inside = [p.position for p in target.clicks if p.place in INNER and p.position is not None]
     if not inside:
         return []
-    inner, axes = grid.to_voxels(inside), faces(grid)
-    wrong = []
-    for click in target.clicks:
-        if click.place in DIRECTIONS and click.position is not None:
-            axis, sign = axes[click.place]
-            offset = sign * (_voxel(click, grid)[axis] - inner[:, axis])
-            if offset.min() < 0:
-                wrong.append(click)
-    return wrong
+    inner, side_of = grid.to_voxels(inside), faces(grid)
+    return [
+        click
+        for click in target.clicks
+        if click.place in DIRECTIONS
+        and click.position is not None
+        and voxels_beyond(side_of[click.place], _voxel(click, grid), inner)
+    ]
 
 
 def _probability(target: Target, voxels: VoxelInstance, image: OpenImage) -> Any:

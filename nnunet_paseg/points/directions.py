@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from nnunet_paseg.points.grid import Grid
+from nnunet_paseg.points.grid import Grid, IntArray
 
 DIRECTIONS: dict[str, tuple[int, int]] = {
     "left": (0, 1),
@@ -41,3 +41,15 @@ def faces(grid: Grid) -> dict[str, tuple[int, int]]:
         name: (axis_of[axis], sign if cosines[axis, axis_of[axis]] > 0 else -sign)
         for name, (axis, sign) in DIRECTIONS.items()
     }
+
+
+def voxels_beyond(side: tuple[int, int], voxel: IntArray, inside: IntArray) -> int:
+    """Return by how many voxels an outer point is on the opposite side of a point inside its target; 0 if it is not.
+
+    Args:
+        side: Axis and sign of the point's side, as from :func:`faces`.
+        voxel: Voxel (3,) of the outer point.
+        inside: Voxels (n, 3) of the points inside, at least one.
+    """
+    axis, sign = side
+    return max(0, int((sign * (inside[:, axis] - voxel[axis])).max()))

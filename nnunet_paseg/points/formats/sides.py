@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.points.directions import OPPOSITE, faces
+from nnunet_paseg.points.directions import OPPOSITE, faces, voxels_beyond
 from nnunet_paseg.points.formats.roles import NamedPoint, positions_of
 from nnunet_paseg.points.grid import Grid
 
@@ -29,9 +29,8 @@ def check_sides(targets: Iterable[Sequence[NamedPoint]], grid: Grid) -> None:
         for point in target:
             if point.own.direction is None:
                 continue
-            axis, sign = side_of[point.own.direction]
             voxel = grid.to_voxels(positions_of([point]))[0]
-            if (beyond := int(max(sign * (inside[:, axis] - voxel[axis])))) > 0:
+            if beyond := voxels_beyond(side_of[point.own.direction], voxel, inside):
                 wrong.append(f"{point} is {beyond} voxels {OPPOSITE[point.own.direction]} of a point inside its target")
     if wrong:
         raise PasegError(
