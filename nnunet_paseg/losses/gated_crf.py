@@ -27,8 +27,8 @@ def gated_crf_loss(
     probabilities: Tensor,
     image: Tensor,
     *,
-    radius: int = 5,
-    sigma_space: float = 6.0,
+    radius: int | Sequence[int] = 5,
+    sigma_space: float | Sequence[float] = 6.0,
     sigma_intensity: float = 0.1,
     mask: Tensor | None = None,
     normalisation: Normalisation = "voxels",
@@ -42,16 +42,18 @@ def gated_crf_loss(
         "voxels":  1 / (N n_views) * sum_v sum_i sum_{j != i} K_ij (1 - sum_c P_i^c P_j^c)
         "pairs":   the same double sum / sum_v sum_i sum_{j != i} K_ij, a mean over the pairs weighted by K
 
-    j runs over the (2 radius + 1)^2 window around i in the slice of view v. Both voxels of a pair must be inside the
-    image and the mask. K depends on the image alone and is symmetric, so with G = K P the gradient is -2 G over the
-    same divisor. One pass over half of the window therefore gives value and gradient. The loss is computed in float32
-    (float64 for float64 probabilities), inside autocast too. It is differentiable once.
+    j runs over the window of 2 radius + 1 voxels per axis around i in the slice of view v. Both voxels of a pair must
+    be inside the image and the mask. K depends on the image alone and is symmetric, so with G = K P the gradient is
+    -2 G over the same divisor. One pass over half of the window therefore gives value and gradient. The loss is
+    computed in float32 (float64 for float64 probabilities), inside autocast too. It is differentiable once.
 
     Args:
         probabilities: Class probabilities (B, C, *spatial), two or three spatial axes.
         image: Intensities (B, M, *spatial), z-scored; no gradient reaches them.
-        radius: Half width of the window, in voxels, at least 1; it can exceed the image.
-        sigma_space: Width of the spatial term, in the units of `spacing` (voxels by default).
+        radius: Half width of the window, in voxels, at least 1; one number, or one per spatial axis. It can exceed
+            the image.
+        sigma_space: Width of the spatial term, in the units of `spacing` (voxels by default); one number, or one per
+            spatial axis.
         sigma_intensity: Width of the intensity term, in the image's units.
         mask: Bool (B, 1, *spatial), False for the voxels to exclude from all pairs (padding).
         normalisation: "voxels" (the paper's; N is the number of voxels in the mask) or "pairs" (between 0 and 1 for
@@ -81,15 +83,19 @@ def gated_crf_loss(
     size = probabilities.shape[2:]
     views = _checked_views(views, len(size))
     spacing = _checked_spacing(spacing, len(size))
-    if radius < 1 or int(radius) != radius:
+    radii, sigmas = _per_axis("radius", radius, len(size)), _per_axis("sigma_space", sigma_space, len(size))
+    if not all(each >= 1 and int(each) == each for each in radii):
         raise PasegError(f"radius must be a whole number of voxels, at least 1, got {radius}")
-    for name, sigma in (("sigma_space", sigma_space), ("sigma_intensity", sigma_intensity)):
-        if not sigma > 0:
-            raise PasegError(f"{name} must be above 0, got {sigma}")
+    if not all(sigma > 0 for sigma in sigmas):
+        raise PasegError(f"sigma_space must be above 0, got {sigma_space}")
+    if not sigma_intensity > 0:
+        raise PasegError(f"sigma_intensity must be above 0, got {sigma_intensity}")
     if normalisation not in get_args(Normalisation):
         raise PasegError(f"normalisation must be one of {get_args(Normalisation)}, got {normalisation!r}")
 
-    offsets = half_window(tuple(size), int(radius), float(sigma_space), views, spacing)
+    # Distances in units of the width, which can differ per axis.
+    widths = tuple(width / sigma for width, sigma in zip(spacing, sigmas, strict=True))
+    offsets = half_window(tuple(size), tuple(int(each) for each in radii), views, widths)
     return _GatedCRF.apply(probabilities, image, mask, offsets, float(sigma_intensity), normalisation, len(views))
 
 
@@ -136,6 +142,13 @@ class _GatedCRF(torch.autograd.Function):
             raise RuntimeError("gated_crf_loss is differentiable once: call backward without create_graph=True")
         (gradient,) = ctx.saved_tensors
         return (gradient * grad_outputs[0]).to(ctx.dtype), None, None, None, None, None, None
+
+
+def _per_axis(name: str, value: float | Sequence[float], axes: int) -> tuple[float, ...]:
+    values = tuple(value) if isinstance(value, Sequence) else (value,) * axes
+    if len(values) != axes:
+        raise PasegError(f"{name} must be one number, or one per spatial axis ({axes}), got {values}")
+    return values
 
 
 def _checked_views(views: Views | None, axes: int) -> tuple[tuple[int, int], ...]:

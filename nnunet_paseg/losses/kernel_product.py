@@ -30,18 +30,18 @@ class Offset(NamedTuple):
 @functools.lru_cache(maxsize=64)
 def half_window(
     size: tuple[int, ...],
-    radius: int,
-    sigma_space: float,
+    radius: tuple[int, ...],
     views: tuple[tuple[int, int], ...],
-    spacing: tuple[float, ...],
+    widths: tuple[float, ...],
 ) -> tuple[Offset, ...]:
     """Return every displacement of the union of the views once, up to its sign.
 
     A displacement along one axis is in several views, and their number is part of its weight. The kernel is symmetric,
-    so the other half follows. Displacements larger than the image are omitted.
+    so the other half follows. The window reaches `radius` voxels per axis, but not further than the image. `widths`
+    are the sizes of a voxel per axis, in units of the spatial width of the kernel.
     """
     multiplicity: Counter[tuple[int, ...]] = Counter()
-    reach = [min(radius, n - 1) for n in size]
+    reach = [min(r, n - 1) for r, n in zip(radius, size, strict=True)]
     for first, second in views:
         for a, b in itertools.product(*(range(-reach[axis], reach[axis] + 1) for axis in (first, second))):
             displacement = [0] * len(size)
@@ -50,8 +50,7 @@ def half_window(
                 multiplicity[tuple(displacement)] += 1
     offsets = []
     for step, count in sorted(multiplicity.items()):
-        squared_distance = sum((n * width) ** 2 for n, width in zip(step, spacing, strict=True))
-        exponent = squared_distance / (2 * sigma_space**2)
+        exponent = sum((n * width) ** 2 for n, width in zip(step, widths, strict=True)) / 2
         offsets.append(Offset(step, math.log2(count) - exponent * math.log2(math.e)))
     return tuple(offsets)
 

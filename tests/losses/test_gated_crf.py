@@ -74,8 +74,11 @@ def test_a_pair_along_an_axis_lies_in_two_of_three_views() -> None:
         ((5, 6, 7), {"batch": 2}, {"views": [(1, 2)], "radius": 3}),
         ((5, 6, 7), {"batch": 2}, {"views": [(2, 0), (0, 1)], "sigma_space": 1.5, "sigma_intensity": 0.3}),
         ((4, 3, 2), {"batch": 2, "channels": 2}, {"radius": 8}),
+        ((7, 6, 8), {"batch": 2, "classes": 3}, {"radius": (1, 2, 4), "spacing": (3.0, 1.0, 1.0)}),
+        ((5, 9, 7), {}, {"radius": [3, 1, 6], "sigma_space": [2.0, 0.5, 9.0], "views": [(2, 0), (0, 1)]}),
         ((1, 1, 6), {}, {}),
         ((11, 15), {"batch": 2, "classes": 3, "channels": 2}, {}),
+        ((8, 7), {}, {"radius": (1, 5)}),
         ((3, 4), {}, {"radius": 6, "spacing": (1.0, 2.5)}),
     ],
 )
@@ -95,11 +98,12 @@ def test_equals_unfolding_in_float32() -> None:
     size=st.lists(st.integers(1, 6), min_size=2, max_size=3),
     batch=st.integers(1, 2),
     classes=st.integers(1, 3),
-    radius=st.integers(1, 7),
+    radii=st.lists(st.integers(1, 7), min_size=3, max_size=3),
     seed=st.integers(0, 10**6),
 )
 @settings(max_examples=25)
-def test_equals_unfolding_on_any_size(size: list[int], batch: int, classes: int, radius: int, seed: int) -> None:
+def test_equals_unfolding_on_any_size(size: list[int], batch: int, classes: int, radii: list[int], seed: int) -> None:
+    radius = radii[: len(size)]
     probabilities, image, mask = random_case(*size, batch=batch, classes=classes, seed=seed)
     value, gradient = value_and_gradient(
         gated_crf_loss(probabilities, image, radius=radius, mask=mask, normalisation="pairs"), probabilities
@@ -232,7 +236,11 @@ I = torch.rand(2, 1, 4, 5, 6)  # noqa: E741
         (P, I, {"mask": torch.ones(2, 1, 4, 5, 6)}, "mask must be bool .* got torch.float32"),
         (P, I, {"radius": 0}, "radius must be .* got 0"),
         (P, I, {"radius": 2.5}, "radius must be .* got 2.5"),
+        (P, I, {"radius": (1, 2)}, r"one per spatial axis .3., got \(1, 2\)"),
+        (P, I, {"radius": (1, 2, 0)}, r"radius must be .* got \(1, 2, 0\)"),
         (P, I, {"sigma_space": 0.0}, "sigma_space must be above 0, got 0.0"),
+        (P, I, {"sigma_space": (1.0, 0.0, 2.0)}, r"sigma_space must be above 0, got .1.0, 0.0, 2.0."),
+        (P, I, {"sigma_space": [1.0, 2.0]}, r"sigma_space must be one number, or one per .* got .1.0, 2.0."),
         (P, I, {"sigma_intensity": -0.1}, "sigma_intensity must be above 0, got -0.1"),
         (P, I, {"normalisation": "mean"}, "one of .'voxels', 'pairs'., got 'mean'"),
         (P, I, {"views": []}, "at least one pair"),

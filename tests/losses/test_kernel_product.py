@@ -12,6 +12,7 @@ from nnunet_paseg.losses.kernel_product import Offset, half_window, kernel_produ
 
 VIEWS = ((0, 1), (0, 2), (1, 2))
 SIZE = (5, 7, 6)
+RADII = (3, 2, 4)
 SIGMA = 0.3
 
 
@@ -20,7 +21,7 @@ def case() -> tuple[Tensor, Tensor, tuple[Offset, ...]]:
     generator = torch.Generator().manual_seed(1)
     maps = torch.rand(2, 3, *SIZE, generator=generator, dtype=torch.float64)
     image = 0.4 * torch.randn(2, 2, *SIZE, generator=generator, dtype=torch.float64)
-    return maps, image, half_window(SIZE, 3, 2.0, VIEWS, (1.5, 1.0, 0.7))
+    return maps, image, half_window(SIZE, RADII, VIEWS, (0.75, 0.5, 0.35))
 
 
 def dense_product(maps: Tensor, image: Tensor) -> Tensor:
@@ -31,7 +32,7 @@ def dense_product(maps: Tensor, image: Tensor) -> Tensor:
     views = torch.zeros(distance.shape, dtype=torch.float64)
     for first, second in VIEWS:
         third = 3 - first - second
-        views += (step[..., third] == 0) & (step[..., first] <= 3) & (step[..., second] <= 3)
+        views += (step[..., third] == 0) & (step[..., first] <= RADII[first]) & (step[..., second] <= RADII[second])
     views.fill_diagonal_(0)
     values = image.flatten(2)
     colour = (values[..., None] - values[..., None, :]).square().sum(1)
@@ -40,7 +41,7 @@ def dense_product(maps: Tensor, image: Tensor) -> Tensor:
 
 
 def test_half_window_counts_every_displacement_once() -> None:
-    offsets = half_window((64, 64, 64), 5, 6.0, VIEWS, (1.0, 1.0, 1.0))
+    offsets = half_window((64, 64, 64), (5, 5, 5), VIEWS, (1 / 6, 1 / 6, 1 / 6))
     # 60 in each of three views, of which 5 along each axis are shared by two.
     assert len(offsets) == 3 * 60 - 3 * 5
     steps = {offset.step for offset in offsets}
@@ -51,9 +52,14 @@ def test_half_window_counts_every_displacement_once() -> None:
     assert weight[0, 3, -4] == pytest.approx(math.exp(-25 / 72))
 
 
+def test_half_window_reaches_as_far_as_the_radius_of_each_axis() -> None:
+    steps = {offset.step for offset in half_window((9, 9), (1, 2), ((0, 1),), (1 / 6, 1 / 6))}
+    assert steps == {(0, 1), (0, 2), (1, -2), (1, -1), (1, 0), (1, 1), (1, 2)}
+
+
 def test_half_window_leaves_out_what_the_image_does_not_reach() -> None:
-    assert {offset.step for offset in half_window((1, 3), 5, 6.0, ((0, 1),), (1.0, 1.0))} == {(0, 1), (0, 2)}
-    assert half_window((1, 1), 5, 6.0, ((0, 1),), (1.0, 1.0)) == ()
+    assert {offset.step for offset in half_window((1, 3), (5, 5), ((0, 1),), (1 / 6, 1 / 6))} == {(0, 1), (0, 2)}
+    assert half_window((1, 1), (5, 5), ((0, 1),), (1 / 6, 1 / 6)) == ()
 
 
 def test_equals_the_dense_kernel(case: tuple[Tensor, Tensor, tuple[Offset, ...]]) -> None:
@@ -69,7 +75,7 @@ def test_blocks_do_not_show(case: tuple[Tensor, Tensor, tuple[Offset, ...]], mon
 
 def test_intensities_too_far_apart_have_no_kernel() -> None:
     image = torch.tensor([0.0, 1e4, 2e4, 2e4]).reshape(1, 1, 2, 2)
-    product = kernel_product(torch.ones(1, 1, 2, 2), image, 0.1, half_window((2, 2), 5, 6.0, ((0, 1),), (1.0, 1.0)))
+    product = kernel_product(torch.ones(1, 1, 2, 2), image, 0.1, half_window((2, 2), (5, 5), ((0, 1),), (1 / 6, 1 / 6)))
     kernel = math.exp(-1 / 72)
     assert product.flatten().tolist() == pytest.approx([0, 0, kernel, kernel], rel=1e-6)
     assert product.flatten().tolist()[:2] == [0, 0]
