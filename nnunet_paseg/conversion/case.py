@@ -7,7 +7,6 @@ much of the image around them as the seed rule needs.
 from __future__ import annotations
 
 import hashlib
-import math
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +136,7 @@ def _convert(case: Case, plan: DatasetPlan, folder: Path) -> dict[str, Any]:
     if labels is not None:
         write_labels(labels, grid, folder / f"labels{suffix}" / f"{case.identifier}.nii.gz")
     if case.split == "train" and case.annotation != "dense" and labels is not None:
-        record |= statistics(labels, instances, plan, expansion, math.prod(grid.spacing_mm))
+        record |= statistics(labels, instances, placed, plan, expansion, grid.spacing_mm)
         write_csv(instances, folder / "points" / f"{case.identifier}.csv")
         write_probability_maps(
             case.identifier, placed, expansion.probabilities, box, grid=grid, plan=plan, folder=folder

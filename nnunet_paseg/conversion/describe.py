@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from nnunetv2.dataset_conversion.generate_dataset_json import generate_dataset_json
 from tqdm import tqdm
 
@@ -64,6 +65,8 @@ def _write_dataset_json(
     volumes = {case.identifier: records[case.identifier].get("likely_volume_mm3") for case in training}
     # For the volume calibration of the trainers.
     further["likely_volume_mm3"] = {case: volume for case, volume in volumes.items() if volume}
+    # For the window of the gated CRF loss.
+    further["target_extents_mm"] = _median_extents([records[case.identifier] for case in training], plan)
     generate_dataset_json(
         str(folder),
         dict(enumerate(plan.channel_names)),
@@ -75,3 +78,14 @@ def _write_dataset_json(
         converted_by=TOOL,
         **further,
     )
+
+
+def _median_extents(records: Sequence[Mapping[str, Any]], plan: DatasetPlan) -> dict[str, list[float]]:
+    """Return the median extents (z, y, x) in mm of the targets of every class, without classes that have none."""
+    targets = {
+        name: [extents for record in records for extents in record.get("extents_mm", {}).get(name, [])]
+        for name in plan.class_names
+    }
+    return {
+        name: [float(f"{value:.4g}") for value in np.median(each, axis=0)] for name, each in targets.items() if each
+    }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.conversion.sources import as_source
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.points.inputs import input_state
-from nnunet_paseg.points.instance import Instance
+from nnunet_paseg.points.instance import Instance, VoxelInstance
 from nnunet_paseg.seeds.expand import Expansion
 
 FEW_SEEDS = 10
@@ -44,18 +46,20 @@ def case_state(case: Case) -> dict[str, list[int]]:
 def statistics(
     labels: npt.NDArray[np.uint8],
     instances: list[Instance],
+    placed: list[VoxelInstance],
     plan: DatasetPlan,
     expansion: Expansion,
-    voxel_mm3: float,
+    spacing_mm: Sequence[float],
 ) -> dict[str, Any]:
-    """Return the number of targets, the voxels per label, the estimated volumes and the warnings of a case.
+    """Return the number and extents of the targets, the voxels per label, estimated volumes and warnings of a case.
 
     Args:
         labels: Label map (z, y, x) of the case.
         instances: Its targets.
+        placed: The targets on the grid of the label map.
         plan: Dataset with its classes.
         expansion: Expansion of the targets.
-        voxel_mm3: Volume of a voxel in mm³.
+        spacing_mm: Spacing (z, y, x).
     """
     counts = np.zeros(plan.ignore_label + 1, dtype=np.int64)
     for plane in labels:
@@ -64,8 +68,13 @@ def statistics(
     result: dict[str, Any] = {
         "instances": len(instances),
         "voxels": {name: int(count) for name, count in zip(names, counts, strict=True)},
+        "extents_mm": {
+            name: [extents_mm(target, spacing_mm) for target in placed if target.label == label]
+            for name, label in plan.labels.items()
+            if any(target.label == label for target in placed)
+        },
     }
-    volumes = expansion.volumes
+    volumes, voxel_mm3 = expansion.volumes, math.prod(spacing_mm)
     if plan.seeds.rule == "learned":
         # Of the classes with targets only. Digits instead of decimals: micro-CT has targets of 1e-6 mm³.
         result["likely_volume_mm3"] = {
@@ -89,6 +98,11 @@ def statistics(
     if warnings:
         result["warning"] = "; ".join(warnings)
     return result
+
+
+def extents_mm(target: VoxelInstance, spacing_mm: Sequence[float]) -> list[float]:
+    """Return the extents (z, y, x) of a target's box in mm, with four digits."""
+    return [float(f"{(side.stop - side.start) * size:.4g}") for side, size in zip(target.box, spacing_mm, strict=True)]
 
 
 def sha256(files: tuple[Path, ...]) -> str:

@@ -17,6 +17,7 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.images import read_array
 from nnunet_paseg.points.formats import read_points
 from nnunet_paseg.points.grid import Grid
+from nnunet_paseg.points.instance import place_on_grid
 from nnunet_paseg.seeds.rules import SeedParameters
 from tests.conftest import load_script, write_image
 
@@ -75,6 +76,25 @@ def test_likely_volumes_are_recorded_where_points_say_them(dense_dataset, tmp_pa
     # The paper's seeds do not say how large their targets are.
     folder = convert(cases, PLAN, tmp_path / "paper", num_processes=1)
     assert json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["likely_volume_mm3"] == {}
+
+
+def test_the_median_extents_of_the_targets_are_described(dense_dataset, tmp_path):
+    """Per class over the boxes of all point-labelled training cases; dense and test cases do not count."""
+    cases = [*cases_of(dense_dataset, 2), *cases_of(dense_dataset, 3, annotation="dense")[2:]]
+    folder = convert(cases, PLAN, tmp_path / "raw", num_processes=1)
+    record = json.loads((folder / "paseg.json").read_text(encoding="utf-8"))["cases"]
+    expected: dict[str, list[list[float]]] = {}
+    for name in ("case_0", "case_1"):
+        grid = Grid.from_file(folder / "imagesTr" / f"{name}_0000.nii.gz")
+        for target in read_points(folder / "points" / f"{name}.csv", grid, PLAN.class_names):
+            box = place_on_grid(target, grid, PLAN.labels).box
+            sides = [(side.stop - side.start) * size for side, size in zip(box, grid.spacing_mm, strict=True)]
+            expected.setdefault(target.class_name, []).append(sides)
+    found = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["target_extents_mm"]
+    assert found.keys() == expected.keys() == {"liver", "spleen"}
+    for name, each in expected.items():
+        assert found[name] == pytest.approx(np.median(each, axis=0), rel=1e-3)
+    assert "extents_mm" not in record["case_2"]
 
 
 def test_points_do_not_depend_on_the_other_cases(dense_dataset, tmp_path):
