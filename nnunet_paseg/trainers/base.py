@@ -57,6 +57,14 @@ class PASegTrainer(CheckpointingTrainer):
         if not self.is_ddp:  # DDP has recorded the memory format of the weights, and nnU-Net uses DDP on GPUs only
             to_channels_last(self.network, self.device)
 
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Any]:
+        """Return nnU-Net's optimiser; without deep supervision the heads of the lower resolutions are not trained."""
+        if not self.enable_deep_supervision:
+            for head in unwrap(self.network).decoder.seg_layers[:-1]:  # type: ignore[union-attr, index]
+                head.requires_grad_(False)  # DDP rejects parameters without a gradient
+        optimiser: tuple[torch.optim.Optimizer, Any] = super().configure_optimizers()
+        return optimiser
+
     @staticmethod
     def get_training_transforms(*args: Any, **kwargs: Any) -> BasicTransform:
         """Return nnU-Net's augmentation, with separate labels for padding and for voxels outside the nonzero mask."""

@@ -16,6 +16,7 @@ from nnunet_paseg.trainers.architectures import auxiliary_network
 from nnunet_paseg.trainers.base import PASegTrainer
 from nnunet_paseg.trainers.checks import check_channels
 from nnunet_paseg.trainers.step import Step, Targets, finest
+from nnunet_paseg.trainers.window import Window, published_window, window_of
 
 
 class SeedLoss(nn.Module):
@@ -25,14 +26,12 @@ class SeedLoss(nn.Module):
 
     Attributes:
         partial: nnU-Net's Dice + cross-entropy over the labelled voxels, with or without deep supervision.
-        pooling: Factors per axis by which probabilities and image are reduced for the mCRF.
         ignore_label: Label of the unlabelled voxels.
     """
 
-    def __init__(self, partial: nn.Module, pooling: tuple[int, ...], ignore_label: int) -> None:
+    def __init__(self, partial: nn.Module, ignore_label: int) -> None:
         super().__init__()
         self.partial = partial
-        self.pooling = pooling
         self.ignore_label = ignore_label
 
     def forward(self, output: torch.Tensor | list[torch.Tensor], target: Targets | Step) -> torch.Tensor:
@@ -41,19 +40,22 @@ class SeedLoss(nn.Module):
             validation: torch.Tensor = self.partial(output, target)
             return validation
         partial: torch.Tensor = self.partial(output, target.targets)
-        weights, image, mask = target.weights, target.image, target.mask
+        weights, image, mask, pooling = target.weights, target.image, target.mask, target.weights["mcrf_pooling"]
         if weights["mcrf_channels"] is not None:
             image = image[:, list(weights["mcrf_channels"])]
         with torch.autocast(image.device.type, enabled=False):
             probabilities = torch.softmax(finest(output).float(), dim=1)
+            if weights["unsupervised_voxels"] == "unlabelled":
+                unlabelled = target.labels == self.ignore_label
+                probabilities = torch.where(unlabelled, probabilities, probabilities.detach())
             vm = variance_loss(probabilities, image, mask=mask, normalisation=weights["vm_normalisation"])
             mcrf = gated_crf_loss(
-                average_pool(probabilities, self.pooling),
-                average_pool(image, self.pooling),
+                average_pool(probabilities, pooling),
+                average_pool(image, pooling),
                 radius=weights["mcrf_radius"],
                 sigma_space=weights["mcrf_sigma_space"],
                 sigma_intensity=weights["mcrf_sigma_intensity"],
-                mask=average_pool(mask.float(), self.pooling) == 1,
+                mask=average_pool(mask.float(), pooling) == 1,
                 normalisation=weights["mcrf_normalisation"],
             )
         strength = weights["ramp"] * unsupervised_weight(
@@ -101,49 +103,79 @@ class PASegStage1Trainer(PASegTrainer):
         mcrf_weight: Weight of the gated CRF loss.
         mcrf_normalisation: ``pairs`` (mean over pairs of similar voxels, in [0, 1]) or ``voxels`` (the paper's sum
             over up to 120 neighbours, whose size depends on the image and the target).
-        mcrf_radius, mcrf_sigma_space: Window and width of the kernel, in voxels of the downsampled image.
+        mcrf_window: Origin of the next four values where they are None: ``targets`` (relative to the extents of the
+            targets and to the spacing, see window.py) or ``published``, also for datasets without extents.
+        mcrf_pooling: Factors per axis by which image and probabilities are reduced for the gated CRF.
+        mcrf_radius, mcrf_sigma_space: Half width of the window and width of the kernel, in voxels of the reduced image,
+            one number or one per axis.
         mcrf_sigma_intensity: Width of the kernel, in units of the normalised image.
         mcrf_channels: Image channels that guide the gated CRF and the variance loss; None for all channels.
         vm_weight: Weight of the variance loss.
         vm_normalisation: ``class`` (the paper's: one variance per class, as strong for small as for large targets)
             or ``voxels`` (mean over the voxels of the variance within the classes).
-        full_strength_at: Unlabelled voxels per foreground seed from which both weights apply in full. They decrease in
-            proportion below. The paper's seeds leave about 20, this package's seeds about 3. 0 means always in full.
+        unsupervised_voxels: Voxels that get a gradient from both losses: ``unlabelled``, with the labelled ones as
+            constants, or ``all`` (the paper's).
+        full_strength_at: Unlabelled voxels per foreground seed in the batch from which both weights apply in full. They
+            decrease in proportion below. 0 means always in full.
         ramp_fraction: Fraction of the epochs over which both weights increase.
     """
 
     mcrf_weight = 1.0
     mcrf_normalisation: Literal["voxels", "pairs"] = "pairs"
-    mcrf_radius = 5
-    mcrf_sigma_space = 6.0
-    mcrf_sigma_intensity = 0.1
+    mcrf_window: Literal["targets", "published"] = "targets"
+    mcrf_pooling: tuple[int, ...] | None = None
+    mcrf_radius: int | tuple[int, ...] | None = None
+    mcrf_sigma_space: float | tuple[float, ...] | None = None
+    mcrf_sigma_intensity: float | None = None
     mcrf_channels: tuple[int, ...] | None = None
     vm_weight = 0.1
     vm_normalisation: Literal["class", "voxels"] = "class"
-    full_strength_at = 20.0
+    unsupervised_voxels: Literal["unlabelled", "all"] = "unlabelled"
+    full_strength_at = 0.0
     ramp_fraction = 0.5
     HYPER_PARAMETERS = (
         "mcrf_weight",
         "mcrf_normalisation",
+        "mcrf_window",
+        "mcrf_pooling",
         "mcrf_radius",
         "mcrf_sigma_space",
         "mcrf_sigma_intensity",
         "mcrf_channels",
         "vm_weight",
         "vm_normalisation",
+        "unsupervised_voxels",
         "full_strength_at",
         "ramp_fraction",
         "calibrate_volumes",
     )
 
     def initialize(self) -> None:
-        """Check the channels, then build everything.
+        """Check the channels, choose the window, then build everything.
 
         Raises:
             PasegError: The images do not have the channels in ``mcrf_channels``.
         """
         check_channels(self.mcrf_channels, self.dataset_json["channel_names"])
+        window = self.window()
+        for name, value in window._asdict().items():
+            if getattr(self, f"mcrf_{name}") is None:
+                setattr(self, f"mcrf_{name}", value)
         super().initialize()
+
+    def window(self) -> Window:
+        """Return the window of the gated CRF loss that ``mcrf_window`` selects."""
+        pooling = self.first_pooling()
+        if self.mcrf_window == "published":
+            return published_window(pooling)
+        spacing, transpose = self.configuration_manager.spacing, self.plans_manager.transpose_forward
+        return window_of(self.dataset_json, spacing, pooling, transpose)
+
+    def load_extra_checkpoint(self, extra: dict[str, Any], file: str) -> None:
+        """Restore the hyper-parameters; those that earlier versions did not have get the values of that time."""
+        earlier = {"mcrf_window": "published", "mcrf_pooling": self.first_pooling(), "unsupervised_voxels": "all"}
+        stored = {**earlier, **extra.get("hyper_parameters", {})}
+        super().load_extra_checkpoint({**extra, "hyper_parameters": stored}, file)
 
     def ramp(self) -> float:
         """Return the weight of the unsupervised losses in this epoch: exp(-5 (1 - e/R)^2) up to R, then 1."""
@@ -153,7 +185,7 @@ class PASegStage1Trainer(PASegTrainer):
         return math.exp(-5 * (1 - self.current_epoch / length) ** 2)
 
     def _build_loss(self) -> nn.Module:
-        return SeedLoss(super()._build_loss(), self.first_pooling(), self.label_manager.ignore_label)
+        return SeedLoss(super()._build_loss(), self.label_manager.ignore_label)
 
     def prepare_batch(self, batch: dict[str, Any]) -> Step:
         """Prepare the batch as in both stages, and add the ramp to the weights."""

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.training.nnUNetTrainer.variants.data_augmentation.nnUNetTrainerNoMirroring import (
     nnUNetTrainerNoMirroring,
 )
 
+from nnunet_paseg.trainers.base import PASegTrainer
+from nnunet_paseg.trainers.data.augmentation import flips_and_crops
 from nnunet_paseg.trainers.names import PLAIN_NAMES, TrainerName, parse
 from nnunet_paseg.trainers.stage1 import PASegStage1AuxTrainer, PASegStage1Trainer
 from nnunet_paseg.trainers.stage2 import PASegStage2Trainer
@@ -24,13 +27,24 @@ PAPER = {
     "mcrf_normalisation": "voxels",
     "vm_weight": 0.1,
     "vm_normalisation": "class",
-    "full_strength_at": 0.0,
+    "mcrf_window": "published",
+    "unsupervised_voxels": "all",
     "ramp_fraction": 0.1,
     "pseudo_labels": "hard",
     "keep_certain": False,
     "calibrate_volumes": False,
+    "enable_deep_supervision": False,
 }
 """Hyper-parameters of the paper that differ from the defaults."""
+
+
+class FlipsAndCrops(PASegTrainer):
+    """A trainer with the paper's augmentation: random flips and crops, which leave the intensities as they are."""
+
+    @staticmethod
+    def get_training_transforms(*args: Any, **kwargs: Any) -> BasicTransform:
+        """Return the augmentation without its random changes of intensities, rotations and scalings."""
+        return flips_and_crops(PASegTrainer.get_training_transforms(*args, **kwargs))
 
 
 def trainer_class(name: str) -> type[nnUNetTrainer]:
@@ -48,6 +62,8 @@ def trainer_class(name: str) -> type[nnUNetTrainer]:
     base = TRAINERS[meaning.trainer]
     if meaning == TrainerName(meaning.trainer):
         return base
+    if meaning.paper:
+        base = type(base.__name__, (FlipsAndCrops, base), {})
     if meaning.nomirroring:
         # nnU-Net's own hook precedes the trainer's.
         base = type(base.__name__, (nnUNetTrainerNoMirroring, base), {})

@@ -56,6 +56,23 @@ def one_step(trainer, name, batch, rank):
     }
 
 
+def ten_steps(trainer, batch, rank):
+    """Ten steps on batches that differ; the batch of the first rank has no unlabelled voxel."""
+    torch.manual_seed(rank)
+    trainer.initialize()
+    trainer.on_train_epoch_start()
+    strengths = []
+    for step in range(10):
+        targets = [target[[rank]].roll(step, -1) for target in batch["target"]]
+        if rank == 0:
+            for target in targets:
+                target[target == trainer.label_manager.ignore_label] = 0
+        target = targets if trainer.enable_deep_supervision else targets[0]
+        terms = trainer.train_step({"data": batch["data"][[rank]].roll(step, -1), "target": target})
+        strengths.append(float(terms["strength"]))
+    return {"strengths": strengths, "after": states(trainer)}
+
+
 def train(trainer):
     """A short training as nnU-Net's command runs it, and what this rank wrote."""
     written = []
@@ -87,6 +104,8 @@ def main(rank, folder):
     task = arguments["plans"], arguments["dataset_json"]
     for name in arguments["trainers"]:
         results[name] = one_step(make_trainer(name, *task), name, arguments["batch"], rank)
+    for name in arguments["ten_steps"]:
+        results[name, "ten steps"] = ten_steps(make_trainer(name, *task), arguments["batch"], rank)
     for name in arguments["trainers"]:
         results[name]["training"] = train(make_trainer(name, *task))
     torch.save(results, folder / f"rank_{rank}.pt")

@@ -16,6 +16,7 @@ from tests.trainers.ddp_worker import states
 from tests.trainers.test_stage1 import batch_of
 
 TRAINERS = ("PASegStage1Trainer", "PASegStage1AuxTrainer", "PASegStage2Trainer")
+TEN_STEPS = ("PASegStage1Trainer", "PASegStage1Trainer_paper")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,13 @@ def ddp(workspace, tmp_path_factory):
             terms = trainer.train_step({"data": batch["data"].clone(), "target": [t.clone() for t in batch["target"]]})
             alone[name] = {"before": before, "after": states(trainer), "terms": terms}
         torch.save(
-            {"trainers": TRAINERS[::2], "plans": plans, "dataset_json": dataset_json, "batch": batch},
+            {
+                "trainers": TRAINERS[::2],
+                "ten_steps": TEN_STEPS,
+                "plans": plans,
+                "dataset_json": dataset_json,
+                "batch": batch,
+            },
             folder / "arguments.pt",
         )
         worker = str(Path(__file__).with_name("ddp_worker.py"))
@@ -124,6 +131,17 @@ def test_the_terms_are_those_of_the_whole_batch(ddp, name):
     for term, value in alone[name]["terms"].items():
         mean = sum(rank[name]["terms"][term] for rank in ranks) / 2
         assert mean == pytest.approx(float(value), rel=1e-4, abs=1e-6), term
+
+
+@pytest.mark.parametrize("name", TEN_STEPS)
+def test_ranks_whose_batches_differ_have_one_weight_and_one_network(ddp, name):
+    """One rank has unlabelled voxels, the other has none; a weight per batch would differ."""
+    _, ranks, _ = ddp
+    first, second = (rank[name, "ten steps"] for rank in ranks)
+    assert len(first["strengths"]) == 10
+    assert first["strengths"] == second["strengths"]
+    assert first["strengths"][0] > 0
+    assert_close(first["after"], second["after"], rtol=0, atol=0)
 
 
 def test_students_are_wrapped_and_teachers_are_not(ddp):

@@ -8,6 +8,7 @@ from nnunet_paseg.errors import PasegError
 from nnunet_paseg.losses import gated_crf_loss, variance_loss
 from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer
 from nnunet_paseg.trainers.stage1 import average_pool, unsupervised_weight
+from nnunet_paseg.trainers.window import Window, published_window, window_of_targets
 
 IGNORE = 3
 
@@ -55,7 +56,7 @@ def test_no_ramp_at_all(trainer):
 
 def test_the_loss_is_the_weighted_sum_of_its_terms(trainer):
     batch = batch_of(trainer)
-    trainer.mcrf_weight, trainer.vm_weight, trainer.ramp_fraction, trainer.full_strength_at = 3.0, 7.0, 0, 0.0
+    trainer.mcrf_weight, trainer.vm_weight, trainer.ramp_fraction = 3.0, 7.0, 0
     step = trainer.prepare_batch(batch)
     image, targets, mask = step.image, step.targets, step.mask
     assert not mask[..., :3].any()
@@ -65,10 +66,13 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(trainer):
     outputs = [torch.randn(2, 3, *target.shape[2:]) for target in targets]
     partial = trainer.loss(outputs, targets)
     probabilities = outputs[0].softmax(1)
-    factors = trainer.first_pooling()
+    factors = trainer.mcrf_pooling
     crf = gated_crf_loss(
         average_pool(probabilities, factors),
         average_pool(image, factors),
+        radius=trainer.mcrf_radius,
+        sigma_space=trainer.mcrf_sigma_space,
+        sigma_intensity=trainer.mcrf_sigma_intensity,
         mask=average_pool(mask.float(), factors) == 1,
         normalisation=trainer.mcrf_normalisation,
     )
@@ -102,16 +106,53 @@ def test_the_unsupervised_terms_follow_what_the_seeds_leave_open(open_voxels, se
     assert found.item() == pytest.approx(expected)
 
 
+def gradient_of(trainer, step):
+    """Gradient of the loss with respect to random logits of the full-resolution output."""
+    generator = torch.Generator().manual_seed(0)
+    outputs = [torch.randn(2, 3, *target.shape[2:], generator=generator) for target in step.targets]
+    outputs[0].requires_grad_()
+    return torch.autograd.grad(trainer.loss(outputs, step), outputs[0])[0]
+
+
 def test_a_dense_batch_trains_as_in_nnunet(trainer):
-    """Without an unlabelled voxel the loss is nnU-Net's alone, whatever the weights."""
+    """Without an unlabelled voxel the gradient is that of nnU-Net's loss alone, whatever the weights."""
     trainer.mcrf_weight, trainer.ramp_fraction = 9.0, 0
     step = trainer.prepare_batch(batch_of(trainer))
     step = replace(step, targets=[target.clamp(max=2) for target in step.targets])
-    targets = step.targets
-    torch.manual_seed(0)
-    outputs = [torch.randn(2, 3, *target.shape[2:]) for target in targets]
-    partial = trainer.loss(outputs, targets)
-    assert trainer.loss(outputs, step) == partial
+    found = gradient_of(trainer, step)
+    trainer.mcrf_weight = trainer.vm_weight = 0.0
+    torch.testing.assert_close(
+        found, gradient_of(trainer, replace(step, weights=trainer.prepare_batch(batch_of(trainer)).weights))
+    )
+
+
+@pytest.mark.parametrize("voxels", ["unlabelled", "all"])
+def test_the_unsupervised_terms_act_on_unlabelled_voxels(trainer, voxels):
+    trainer.ramp_fraction, trainer.unsupervised_voxels = 0, voxels
+    step = trainer.prepare_batch(batch_of(trainer))
+    with_terms = gradient_of(trainer, step)
+    without = gradient_of(trainer, replace(step, weights={**step.weights, "mcrf_weight": 0.0, "vm_weight": 0.0}))
+    changed = ((with_terms - without).abs() > 1e-9).any(1, keepdim=True)
+    unlabelled = step.mask & (step.labels == IGNORE)
+    assert changed[unlabelled].float().mean() > 0.9
+    assert changed[step.mask & ~unlabelled].any() == (voxels == "all")
+
+
+@pytest.mark.parametrize("open_voxels", [1, 40])
+def test_the_gradient_per_unlabelled_voxel_does_not_depend_on_their_number(trainer, open_voxels):
+    """A batch with a single unlabelled voxel has no larger gradient there than one with many."""
+    trainer.ramp_fraction, trainer.vm_weight = 0, 0.0
+    step = trainer.prepare_batch(batch_of(trainer))
+    weights = {**step.weights, "mcrf_weight": 0.0}
+    labels = torch.zeros_like(step.targets[0])
+    found = []
+    for count in (open_voxels, 400):
+        each = labels.clone()
+        each[0, 0].view(-1)[1000 : 1000 + 7 * count : 7] = IGNORE
+        each = replace(step, targets=[each, *step.targets[1:]], mask=torch.ones_like(step.mask))
+        crf = gradient_of(trainer, each) - gradient_of(trainer, replace(each, weights=weights))
+        found.append(crf[0].flatten(1)[:, 1000])
+    torch.testing.assert_close(found[0], found[1], rtol=1e-3, atol=1e-9)
 
 
 def test_padding_teaches_nothing(trainer):
@@ -176,6 +217,29 @@ def test_regions_are_refused(make_trainer):
     trainer = make_trainer(PASegStage1Trainer, labels=labels, regions_class_order=[1, 2])
     with pytest.raises(NotImplementedError, match="needs plain labels, not regions"):
         trainer.initialize()
+
+
+def window_in_use(trainer):
+    return tuple(trainer.hyper_parameters()[f"mcrf_{name}"] for name in Window._fields)
+
+
+def test_the_window_follows_the_targets_or_what_is_set(make_trainer):
+    extents = {"lesion_1": [40.0, 80.0, 20.0], "lesion_2": [60.0, 70.0, 30.0]}
+    trainer = make_trainer(PASegStage1Trainer, target_extents_mm=extents)
+    trainer.initialize()
+    expected = window_of_targets([40.0, 70.0, 20.0], trainer.configuration_manager.spacing, trainer.first_pooling())
+    assert window_in_use(trainer) == expected
+    own = make_trainer(PASegStage1Trainer, target_extents_mm=extents)
+    own.mcrf_radius = 3
+    own.initialize()
+    assert window_in_use(own) == expected._replace(radius=3)
+
+
+def test_a_dataset_without_extents_keeps_the_published_window(make_trainer):
+    trainer = make_trainer(PASegStage1Trainer)
+    del trainer.dataset_json["target_extents_mm"]
+    trainer.initialize()
+    assert window_in_use(trainer) == published_window(trainer.first_pooling())
 
 
 def test_the_checkpoint_holds_the_hyper_parameters(trainer, tmp_path):

@@ -1,9 +1,11 @@
+import math
 import os
 import re
 import textwrap
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
@@ -15,6 +17,7 @@ from nnunet_paseg.trainers import PASegStage1AuxTrainer, PASegStage1Trainer, PAS
 from nnunet_paseg.trainers.checkpoints.from_stage1 import stage1_checkpoint, stage1_command
 from nnunet_paseg.trainers.names import parse
 from nnunet_paseg.trainers.variants import PAPER
+from nnunet_paseg.trainers.window import published_window
 from tests.trainers.conftest import DATASET, PLANS
 
 
@@ -39,9 +42,37 @@ def test_the_published_figures(make_trainer):
     )
     assert (trainer.mcrf_normalisation, trainer.ramp_fraction, trainer.num_epochs) == ("voxels", 0.1, 5)
     assert not hasattr(trainer, "keep_certain")
+    trainer.initialize()
+    published = published_window((1, 2, 2))
+    assert {f"mcrf_{name}": value for name, value in published._asdict().items()}.items() <= (
+        trainer.hyper_parameters().items()
+    )
+    assert not trainer.network.decoder.deep_supervision
     stage2 = trainer_class("PASegStage2Trainer_paper")(*_arguments(make_trainer))
     assert not stage2.keep_certain
     assert stage2.pseudo_labels == "hard"
+
+
+@pytest.mark.parametrize("stage", ["PASegStage1Trainer", "PASegStage1AuxTrainer", "PASegStage2Trainer"])
+def test_the_published_augmentation_leaves_intensities_as_they_are(make_trainer, stage):
+    transforms = trainer_class(f"{stage}_paper").get_training_transforms(
+        (8, 16, 16), (-0.5, 0.5), None, (0, 1, 2), False, foreground_labels=[1, 2], ignore_label=3
+    )
+    image = torch.rand(1, 8, 16, 16)
+    labels = (image > 0.5).to(torch.int16)
+    for _ in range(5):
+        out = transforms(image=image.clone(), segmentation=labels.clone())
+        torch.testing.assert_close(out["image"].flatten().sort().values, image.flatten().sort().values)
+        assert torch.equal(out["segmentation"], (out["image"] > 0.5).to(torch.int16))
+
+
+def test_the_published_ramp_counts_the_epochs_of_the_paper(make_trainer):
+    for epochs, length in ((300, 30), (500, 50)):
+        trainer = trainer_class(f"PASegStage1Trainer_paper_{epochs}epochs")(*_arguments(make_trainer))
+        trainer.current_epoch = length - 1
+        assert trainer.ramp() == pytest.approx(math.exp(-5 / length**2))
+        trainer.current_epoch = length
+        assert trainer.ramp() == 1
 
 
 def test_stock_nnunet_with_as_many_iterations(make_trainer):
