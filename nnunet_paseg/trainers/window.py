@@ -15,7 +15,7 @@ MAX_RADIUS = 5
 REACH = 0.1
 """Half width of the window as a fraction of the targets' extent."""
 
-SIGMA = 0.6
+SIGMA = 1.0
 """Width of the kernel as a fraction of the half width of the window."""
 
 SIGMA_INTENSITY = 0.3
