@@ -67,17 +67,19 @@ def variance_loss(
         intensities = intensities.flatten(2)  # (B, M, V)
 
         volume = weights.sum(2)
-        safe_volume = volume.clamp(min=_SMALLEST_VOLUME)[..., None]
+        safe_volume = volume.clamp(min=_SMALLEST_VOLUME)
+        moment = weights @ intensities.transpose(1, 2)  # (B, C, M)
         with torch.no_grad():
-            centre = weights @ intensities.transpose(1, 2) / safe_volume  # (B, C, M)
-        deviation = intensities[:, None] - centre[..., None]  # (B, C, M, V)
+            centre = moment / safe_volume[..., None]
+            # One class at a time: the deviations of all classes and channels together need several times the memory.
+            deviation = [(intensities - each[..., None]).square().mean(1) for each in centre.unbind(1)]
+        spread = torch.einsum("bcv,bcv->bc", weights, torch.stack(deviation, dim=1))
         # E_c equals the sum around any fixed centre less the offset of the mean from it. The centre is the mean itself,
-        # so the second term is zero apart from rounding, but its gradient is the gradient of the mean.
-        offset = torch.einsum("bcv,bcmv->bcm", weights, deviation)
-        spread = torch.einsum("bcv,bcmv->bcm", weights, deviation.square()) - offset.square() / safe_volume
-        spread = spread.mean(2)
+        # so the second term and its derivative are zero apart from rounding. Its second derivative is not.
+        offset = moment - volume[..., None] * centre
+        spread = spread - offset.square().mean(2) / safe_volume
 
         if normalisation == "class":
-            return (spread / safe_volume[..., 0]).sum(1).mean()
+            return (spread / safe_volume).sum(1).mean()
         voxels = weights.shape[2] if mask is None else mask.flatten(1).sum(1).clamp(min=1)
         return (spread.sum(1) / voxels).mean()
