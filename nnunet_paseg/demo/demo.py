@@ -84,7 +84,7 @@ def run_demo(workspace: Workspace, budget: Budget) -> dict[str, float]:
     workspace.small_plans(DATASET, PLANS, features=FEATURES)
     write_split(workspace)
     trainers = {
-        "seeds": f"nnUNetTrainer{budget.suffix}",
+        "seeds": f"nnUNetTrainer_prior{budget.suffix}",
         "stage1": f"PASegStage1Trainer{budget.suffix}",
         "auxiliary": f"PASegStage1AuxTrainer{budget.suffix}",
         "stage2": f"PASegStage2Trainer{budget.suffix}",

@@ -19,6 +19,7 @@ from nnunet_paseg.trainers.architectures import to_channels_last
 from nnunet_paseg.trainers.checkpoints import resume, selection
 from nnunet_paseg.trainers.checkpoints.checkpointing import CheckpointingTrainer, unwrap
 from nnunet_paseg.trainers.data import padding
+from nnunet_paseg.trainers.prior import FOREGROUND_PRIOR, set_prior
 from nnunet_paseg.trainers.ranks import gather
 from nnunet_paseg.trainers.step import Step, finest
 from nnunet_paseg.trainers.watch import patches, progress
@@ -37,9 +38,12 @@ class PASegTrainer(CheckpointingTrainer):
     Attributes:
         calibrate_volumes: At the end of the training, change the bias of the last layer so that the classes get their
             estimated volumes (see calibration.py). No effect on datasets without estimated volumes.
+        foreground_prior: Probability of all foreground classes together before the first step (see prior.py); None for
+            nnU-Net's initialisation, which gives all classes about the same.
     """
 
     calibrate_volumes = True
+    foreground_prior: float | None = FOREGROUND_PRIOR
     is_calibrated = False
     can_choose_best = False
     training_cases: list[str] | None = None
@@ -49,11 +53,13 @@ class PASegTrainer(CheckpointingTrainer):
         """Check the task, then let nnU-Net build everything.
 
         Raises:
-            PasegError: The dataset has no ignore label.
+            PasegError: The dataset has no ignore label, or ``foreground_prior`` is no probability.
             NotImplementedError: The labels are regions, or the configuration is a cascade.
         """
         checks.check_task(self)
         super().initialize()
+        if self.foreground_prior is not None:
+            set_prior(unwrap(self.network), self.foreground_prior)
         if not self.is_ddp:  # DDP has recorded the memory format of the weights, and nnU-Net uses DDP on GPUs only
             to_channels_last(self.network, self.device)
 

@@ -31,6 +31,7 @@ class TrainerName:
     Attributes:
         trainer: Name of the trainer without suffixes.
         paper: True for the hyper-parameters of the paper.
+        prior: True for a stock network that starts at the prior (see prior.py), as this package's networks always do.
         nomirroring: True for no mirroring in augmentation and prediction.
         epochs: Epochs, or None for the default.
         iterations: Iterations per epoch, or None for the default.
@@ -38,6 +39,7 @@ class TrainerName:
 
     trainer: str
     paper: bool = False
+    prior: bool = False
     nomirroring: bool = False
     epochs: int | None = None
     iterations: int | None = None
@@ -47,13 +49,13 @@ def parse(name: str) -> TrainerName | None:
     """Return the meaning of a trainer name, or None if the name is not of this package.
 
     Args:
-        name: One of :data:`PLAIN_NAMES`, then any of ``_paper``, ``_nomirroring``, ``_{N}epochs`` and
+        name: One of :data:`PLAIN_NAMES`, then any of ``_paper``, ``_prior``, ``_nomirroring``, ``_{N}epochs`` and
             ``_{M}iterations`` (per epoch), in any order.
 
     Raises:
         PasegError: A suffix occurs twice, its number is 0, or the trainer does not have it.
     """
-    suffix = "_paper|_nomirroring|_[0-9]{1,9}epochs|_[0-9]{1,9}iterations"
+    suffix = "_paper|_prior|_nomirroring|_[0-9]{1,9}epochs|_[0-9]{1,9}iterations"
     match = re.fullmatch(rf"({'|'.join(PLAIN_NAMES)})((?:{suffix})*)", name)
     if match is None:
         return None
@@ -66,4 +68,6 @@ def parse(name: str) -> TrainerName | None:
         values[kind] = int(number) if number else True
     if "paper" in values and match[1] == "nnUNetTrainer":
         raise PasegError(f"The trainer name {name} contains _paper, which nnUNetTrainer does not have: omit it.")
+    if "prior" in values and match[1] != "nnUNetTrainer":
+        raise PasegError(f"The trainer name {name} contains _prior, which {match[1]} always has: omit it.")
     return TrainerName(match[1], **values)

@@ -148,6 +148,7 @@ class PASegStage1Trainer(PASegTrainer):
         "full_strength_at",
         "ramp_fraction",
         "calibrate_volumes",
+        "foreground_prior",
     )
 
     def initialize(self) -> None:

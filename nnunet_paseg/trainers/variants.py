@@ -15,6 +15,7 @@ from nnunetv2.training.nnUNetTrainer.variants.data_augmentation.nnUNetTrainerNoM
 from nnunet_paseg.trainers.base import PASegTrainer
 from nnunet_paseg.trainers.data.augmentation import flips_and_crops
 from nnunet_paseg.trainers.names import PLAIN_NAMES, TrainerName, parse
+from nnunet_paseg.trainers.prior import PriorTrainer
 from nnunet_paseg.trainers.stage1 import PASegStage1AuxTrainer, PASegStage1Trainer
 from nnunet_paseg.trainers.stage2 import PASegStage2Trainer
 
@@ -33,6 +34,7 @@ PAPER = {
     "pseudo_labels": "hard",
     "keep_certain": False,
     "calibrate_volumes": False,
+    "foreground_prior": None,
     "enable_deep_supervision": False,
 }
 """Hyper-parameters of the paper that differ from the defaults."""
@@ -62,6 +64,8 @@ def trainer_class(name: str) -> type[nnUNetTrainer]:
     base = TRAINERS[meaning.trainer]
     if meaning == TrainerName(meaning.trainer):
         return base
+    if meaning.prior:
+        base = type(base.__name__, (PriorTrainer, base), {})
     if meaning.paper:
         base = type(base.__name__, (FlipsAndCrops, base), {})
     if meaning.nomirroring:

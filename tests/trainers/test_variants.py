@@ -135,6 +135,7 @@ def test_suffixes_in_any_order_mean_the_same(suffixes, random):
         ("PASegStage1Trainer_5epochs_paper_6epochs", "has two suffixes for epochs: keep one"),
         ("PASegStage1Trainer_paper_paper", "has two suffixes for paper"),
         ("nnUNetTrainer_2epochs_paper", "_paper, which nnUNetTrainer does not have"),
+        ("PASegStage1Trainer_prior", "_prior, which PASegStage1Trainer always has: omit it"),
     ],
 )
 def test_names_that_cannot_be_meant(name, message, monkeypatch):
