@@ -19,13 +19,14 @@ from nnunet_paseg.trainers.architectures import to_channels_last
 from nnunet_paseg.trainers.checkpoints import resume, selection
 from nnunet_paseg.trainers.checkpoints.checkpointing import CheckpointingTrainer, unwrap
 from nnunet_paseg.trainers.data import padding
+from nnunet_paseg.trainers.precision import PrecisionTrainer
 from nnunet_paseg.trainers.prior import FOREGROUND_PRIOR, set_prior
 from nnunet_paseg.trainers.ranks import gather
 from nnunet_paseg.trainers.step import Step, finest
 from nnunet_paseg.trainers.watch import patches, progress
 
 
-class PASegTrainer(CheckpointingTrainer):
+class PASegTrainer(PrecisionTrainer, CheckpointingTrainer):
     """nnU-Net's trainer for label maps in which most voxels are unlabelled.
 
     Stock nnU-Net turns padding (-1) into background. With few labelled voxels that background would dominate the
@@ -124,7 +125,9 @@ class PASegTrainer(CheckpointingTrainer):
         if self.training_cases is None:
             self.training_cases, _ = self.do_split()
         dataset = self.dataset_class(self.preprocessed_dataset_folder, self.training_cases)
-        bias = [round(value, 2) for value in calibration.calibrate(network, self, dataset)]
+        with self.autocast():
+            found_bias = calibration.calibrate(network, self, dataset)
+        bias = [round(value, 2) for value in found_bias]
         classes = [key for key in self.dataset_json["labels"] if key not in ("background", "ignore")]
         found = dict(zip(classes, bias, strict=False)) or "no training case has any"
         self.print_to_log_file(f"{name} is calibrated to the estimated volumes, class-wise logit bias:", found)
@@ -207,7 +210,7 @@ class PASegTrainer(CheckpointingTrainer):
         # Not through DDP, whose forward pass waits for the other GPUs.
         network = self.network.module if isinstance(self.network, DistributedDataParallel) else self.network
         network.eval()
-        with torch.no_grad(), torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
+        with torch.no_grad(), self.autocast():
             output = network(image)
         patches.draw_patches(
             image.cpu().numpy(),

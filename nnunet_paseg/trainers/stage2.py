@@ -124,7 +124,7 @@ class PASegStage2Trainer(TwoStudentsTrainer):
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Run one nnU-Net step per student, with the teachers' predictions for the batch."""
         step = self.prepare_batch(batch)
-        with torch.no_grad(), torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
+        with torch.no_grad(), self.autocast():
             logits, labels = cross_teaching.teacher_predictions(
                 self.teachers, step.image, step.labels, self.maps_in_use()
             )

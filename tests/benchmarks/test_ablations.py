@@ -9,7 +9,6 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
 from benchmarks.accuracy.execute import SESSION
-from benchmarks.accuracy.ext.ablations import in_float32
 from benchmarks.accuracy.grid import METHODS
 from benchmarks.accuracy.source import revision
 from benchmarks.accuracy.workspace import BenchmarkWorkspace
@@ -91,22 +90,6 @@ def test_stock_nnunet_has_our_layout_in_memory_and_a_checkpoint_per_epoch(name, 
     assert trainer.extra_checkpoint()["random_state"]
 
 
-@pytest.mark.parametrize("fast", [False, True])
-def test_networks_compute_in_bfloat16_where_it_is_fast_and_losses_in_float32(fast, stock, monkeypatch):
-    trainer, image, inside = stock(is_bfloat16=property(lambda _: fast)), torch.zeros(1, 2, 4, 4, 4), []
-    trainer.network.register_forward_pre_hook(
-        lambda network, _: inside.append(torch.nn.functional.conv3d(image, network.weight).dtype)
-    )
-
-    def step(trainer, batch):
-        return {"output": trainer.network(batch["data"]).dtype}
-
-    for name in ("train_step", "validation_step"):
-        monkeypatch.setattr(nnUNetTrainer, name, step)
-        assert getattr(trainer, name)({"data": image}) == {"output": torch.float32}
-    assert inside == [torch.bfloat16 if fast else torch.float32] * 2
-
-
 @pytest.mark.parametrize(("fast", "precision"), [(False, "float32"), (True, "bfloat16")])
 def test_every_session_logs_its_revision_and_precision(fast, precision, stock, monkeypatch):
     trainer, lines = stock(is_bfloat16=property(lambda _: fast)), []
@@ -115,11 +98,6 @@ def test_every_session_logs_its_revision_and_precision(fast, precision, stock, m
     trainer.on_train_start()
     found = re.search(SESSION, "\n".join(lines))
     assert found.groupdict() == {"revision": revision(), "precision": precision}
-
-
-def test_deep_supervision_is_in_float32_too():
-    halves = in_float32(None, None, [torch.zeros(1, dtype=torch.bfloat16)] * 2)
-    assert [half.dtype for half in halves] == [torch.float32] * 2
 
 
 def test_what_cannot_be_left_out(make):

@@ -14,12 +14,11 @@ import numpy as np
 import torch
 from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-from torch import nn
 
-from nnunet_paseg.seeds.learned.train import fast_bfloat16
 from nnunet_paseg.trainers.architectures import to_channels_last
 from nnunet_paseg.trainers.checkpoints.checkpointing import CheckpointingTrainer
 from nnunet_paseg.trainers.checkpoints.resume import fix_blur
+from nnunet_paseg.trainers.precision import PrecisionTrainer
 from nnunet_paseg.trainers.variants import changed, trainer_class
 
 ABLATIONS: dict[str, dict[str, float | str | bool]] = {
@@ -36,7 +35,7 @@ ABLATIONS: dict[str, dict[str, float | str | bool]] = {
 """Attributes of the trainer by the suffix of its name. A stage 2 ``fromplain`` differs only in its stage 1."""
 
 
-class BenchmarkTrainer(CheckpointingTrainer):
+class BenchmarkTrainer(PrecisionTrainer, CheckpointingTrainer):
     """What all trainers of the benchmark have in common.
 
     A checkpoint per epoch, from which a training resumes as if it had not been stopped. bfloat16 where it is fast.
@@ -44,33 +43,17 @@ class BenchmarkTrainer(CheckpointingTrainer):
     """
 
     def initialize(self) -> None:
-        """Build everything, and let losses see float32 whatever the precision of the networks."""
+        """Build everything, and write a checkpoint per epoch."""
         super().initialize()
         self.save_every = 1
         # For stock nnU-Net, which is faster on a CPU with this package's memory format, with the same results.
         to_channels_last(self.network, self.device)
-        for network in (self.network, getattr(self, "auxiliary", {}).get("network")):
-            if network is not None and self.is_bfloat16:
-                network.register_forward_hook(in_float32)
-
-    @property
-    def is_bfloat16(self) -> bool:
-        """Whether the networks compute in bfloat16."""
-        return fast_bfloat16(self.device)
 
     def on_train_start(self) -> None:
         """Log what the record of a run needs (see execute.SESSION)."""
         super().on_train_start()
-        precision = "bfloat16" if self.is_bfloat16 else "float32"
+        precision = "float16" if self.device.type == "cuda" else "bfloat16" if self.is_bfloat16 else "float32"
         self.print_to_log_file(f"Session: revision {os.environ.get('BENCHMARK_REVISION', '')}, {precision}")
-
-    def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.is_bfloat16):
-            return super().train_step(batch)
-
-    def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.is_bfloat16):
-            return super().validation_step(batch)
 
 
 class StockTrainer(BenchmarkTrainer):
@@ -82,11 +65,6 @@ class StockTrainer(BenchmarkTrainer):
         transforms = nnUNetTrainer.get_training_transforms(*args, **kwargs)
         fix_blur(transforms.transforms)
         return transforms
-
-
-def in_float32(network: nn.Module, inputs: Any, output: torch.Tensor | list[torch.Tensor]) -> Any:
-    """Return the output of a network, with or without deep supervision, in float32 (a forward hook)."""
-    return output.float() if isinstance(output, torch.Tensor) else [part.float() for part in output]
 
 
 def ablated(name: str) -> Any:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output
+from nnunet_paseg.io.processor import fast_bfloat16
 from nnunet_paseg.seeds.learned.layout import Layout
 from nnunet_paseg.seeds.learned.network import ExpansionNetwork
 from nnunet_paseg.seeds.learned.parameters import TrainingParameters
@@ -187,10 +188,3 @@ def _step(
     torch.nn.utils.clip_grad_norm_(network.parameters(), 2.0)
     optimizer.step()
     return float(entropy.detach())
-
-
-def fast_bfloat16(device: torch.device) -> bool:
-    """Return whether bfloat16 is faster than float32: on CUDA, and on CPUs with instructions for it."""
-    if device.type != "cpu":
-        return device.type == "cuda"
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
