@@ -1,0 +1,35 @@
+import pytest
+
+from benchmarks import convergence
+from benchmarks.convergence import Result, main, page
+
+
+def test_a_training_misses_what_is_not_above_the_threshold():
+    assert Result(1, {"case_1": 0.3, "case_2": 0.31, "case_3": 0.0}).missed == ["case_1", "case_3"]
+
+
+def test_the_table_counts_trainings_and_names_what_they_missed(monkeypatch):
+    monkeypatch.setattr(convergence, "revision", lambda: "0123456")
+    results = {
+        "stage1": [Result(1, {"a": 0.5, "b": 0.7}), Result(2, {"a": 0.1, "b": 0.9})],
+        "stock": [Result(1, {"a": 0.0, "b": 0.0})],
+    }
+    text = page(results, 300)
+    assert "| stage1 | 2 | 1 | 0 | 0.550 | 0.500 | a (1) |" in text
+    assert "| stock | 1 | 0 | 1 | 0.000 | 0.000 | a (1), b (1) |" in text
+    assert "Revision 0123456." in text
+
+
+@pytest.mark.parametrize("iterations", ["0", "49", "330"])
+def test_iterations_are_whole_epochs(iterations, capsys):
+    with pytest.raises(SystemExit):
+        main(["--workspace", "unused", "--iterations", iterations])
+    assert f"--iterations is {iterations}: choose a multiple of 50" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_short_trainings_find_every_phantom(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(convergence, "check_clean", lambda: None)
+    output = tmp_path / "convergence.md"
+    assert main(["--workspace", str(tmp_path), "--seeds", "1", "--output", str(output)]) == 0, capsys.readouterr().out
+    assert "| stage1 | 1 | 1 | 0 |" in output.read_text(encoding="utf-8")
