@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from tests.trainers.conftest import DATASET, PLANS
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 SHORT = "_4epochs_2iterations"
+
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +44,8 @@ def folder_of(workspace, trainer):
     return workspace.results / DATASET / f"{trainer}__{PLANS}__3d_fullres" / "fold_0"
 
 
-def train(trainer):
-    return f"nnUNetv2_train 902 3d_fullres 0 -tr {trainer} -p {PLANS} -device cpu"
+def train(trainer, device="cpu"):
+    return f"nnUNetv2_train 902 3d_fullres 0 -tr {trainer} -p {PLANS} -device {device}"
 
 
 def test_stage_2_before_stage_1_says_what_to_do(shell):
@@ -53,19 +56,22 @@ def test_stage_2_before_stage_1_says_what_to_do(shell):
     )
 
 
-def test_both_stages_a_kill_and_a_prediction(shell, workspace, tmp_path):
-    workspace.train(DATASET, "PASegStage1AuxTrainer" + SHORT, plans=PLANS, fold=0)
-    shell(train("PASegStage1Trainer" + SHORT))
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
+def test_both_stages_a_kill_and_a_prediction(shell, workspace, tmp_path, device):
+    short = SHORT if device == "cpu" else "_4epochs_3iterations"  # trainings of its own
+    workspace = replace(workspace, device=device)
+    workspace.train(DATASET, "PASegStage1AuxTrainer" + short, plans=PLANS, fold=0)
+    shell(train("PASegStage1Trainer" + short, device))
     for stage in ("PASegStage1Trainer", "PASegStage1AuxTrainer"):
-        [log] = folder_of(workspace, stage + SHORT).glob("training_log_*.txt")
+        [log] = folder_of(workspace, stage + short).glob("training_log_*.txt")
         output = log.read_text(encoding="utf-8")
         assert "'mcrf'" in output
         assert "Mean Validation Dice" in output
-        assert not (folder_of(workspace, stage + SHORT) / "checkpoint_best.pth").exists(), "chosen by seeds"
+        assert not (folder_of(workspace, stage + short) / "checkpoint_best.pth").exists(), "chosen by seeds"
     # Killed after its first checkpoint, stage 2 goes on from there and does not start again.
-    stage2 = f"PASegStage2Trainer{SHORT}"
+    stage2 = f"PASegStage2Trainer{short}"
     process = subprocess.Popen(
-        shlex.split(train(stage2)), env=shell.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        shlex.split(train(stage2, device)), env=shell.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     checkpoint = folder_of(workspace, stage2) / "checkpoint_latest.pth"
     deadline = time.monotonic() + 300
@@ -76,7 +82,7 @@ def test_both_stages_a_kill_and_a_prediction(shell, workspace, tmp_path):
     assert checkpoint.exists()
     assert not (checkpoint.parent / "checkpoint_final.pth").exists()
     epoch = torch.load(checkpoint, weights_only=False)["current_epoch"]
-    output = shell(f"{train(stage2)} --c").stdout
+    output = shell(f"{train(stage2, device)} --c").stdout
     assert f"Epoch {epoch}" in output
     assert "Epoch 0" not in output
     assert "Starting from" not in output
@@ -87,7 +93,7 @@ def test_both_stages_a_kill_and_a_prediction(shell, workspace, tmp_path):
 
     images = workspace.raw / DATASET / "imagesTs"
     shell(
-        f"nnUNetv2_predict -i {images} -o {tmp_path} -d 902 -c 3d_fullres -f 0 -tr {stage2} -p {PLANS} -device cpu "
+        f"nnUNetv2_predict -i {images} -o {tmp_path} -d 902 -c 3d_fullres -f 0 -tr {stage2} -p {PLANS} -device {device} "
         "-npp 1 -nps 1"
     )
     rows = evaluate_folder(tmp_path, workspace.raw / DATASET / "labelsTs")
