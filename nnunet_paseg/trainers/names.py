@@ -17,6 +17,7 @@ PLAIN_NAMES = {
 """Trainers that can have suffixes: those of this package and stock nnU-Net's, each with its description."""
 SUFFIXES = {
     "_paper": "hyper-parameters of the paper (not nnUNetTrainer)",
+    "_prior": "output layers that start at background probability 0.95 (nnUNetTrainer only)",
     "_nomirroring": "no mirroring in augmentation and prediction",
     "_{N}epochs": "N epochs",
     "_{M}iterations": "M iterations per epoch",

@@ -21,5 +21,6 @@ def test_every_trainer_has_a_line(capsys):
 def test_every_suffix_is_understood_and_described():
     page = (ROOT / "docs" / "trainers.md").read_text(encoding="utf-8")
     for suffix in SUFFIXES:
-        assert parse(f"PASegStage1Trainer{re.sub('{.}', '7', suffix)}") != parse("PASegStage1Trainer")
+        trainer = "nnUNetTrainer" if suffix == "_prior" else "PASegStage1Trainer"
+        assert parse(f"{trainer}{re.sub('{.}', '7', suffix)}") != parse(trainer)
         assert f"| `{suffix}` |" in page

@@ -93,8 +93,8 @@ def test_both_stages_a_kill_and_a_prediction(shell, workspace, tmp_path, device)
 
     images = workspace.raw / DATASET / "imagesTs"
     shell(
-        f"nnUNetv2_predict -i {images} -o {tmp_path} -d 902 -c 3d_fullres -f 0 -tr {stage2} -p {PLANS} -device {device} "
-        "-npp 1 -nps 1"
+        f"nnUNetv2_predict -i {images} -o {tmp_path} -d 902 -c 3d_fullres -f 0 -tr {stage2} -p {PLANS} "
+        f"-device {device} -npp 1 -nps 1"
     )
     rows = evaluate_folder(tmp_path, workspace.raw / DATASET / "labelsTs")
     assert len(rows) == 2 * 2
