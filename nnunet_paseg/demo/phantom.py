@@ -124,9 +124,9 @@ def _draw_organs(
 def _lesion(canvas: Canvas, look: _Look, level: FloatArray) -> FloatArray:
     """Return the intensities of a lesion; core and rim differ by less than lesion and body."""
     rng = canvas.rng
-    rim = np.clip((level - 0.55) / 0.3, 0, 1) * rng.choice([-1.0, 1.0]) * rng.uniform(4, 14)
+    rim = np.clip((level - 0.55) / 0.3, 0, 1) * rng.choice([-1.0, 1.0]) * rng.uniform(4, 8)
     texture = look.texture * rng.uniform(0.8, 1.2) * canvas.field(look.grain_mm)
-    return np.asarray(BODY + look.contrast * rng.uniform(0.75, 1.3) + rim + texture, dtype=np.float32)
+    return np.asarray(BODY + look.contrast * rng.uniform(0.95, 1.3) + rim + texture, dtype=np.float32)
 
 
 def _acquire(canvas: Canvas, image: FloatArray) -> FloatArray:
