@@ -70,6 +70,7 @@ METHODS = {
     "published": Method("published"),
     "paper-exact": Method("paper"),
     "paper-exact-stage1": Method("paper", "PASegStage1Trainer_paper"),
+    "paper-exact-stage1-default": Method("paper", "PASegStage1Trainer"),
     "adaptive-narrow": Method("narrow"),
     "adaptive": Method("adaptive"),
     "adaptive-narrow-stage1": Method("narrow", "PASegStage1Trainer"),

@@ -89,7 +89,7 @@ def make_phantom(
 def _look(index: int) -> _Look:
     """Return the appearance of class `index`: alternately bright and dark, two grains, then stronger contrasts."""
     sign = 1 if index % 2 == 0 else -1
-    return _Look(contrast=sign * (34.0 + 14.0 * (index // 4)), texture=14.0, grain_mm=1.2 if index % 4 < 2 else 2.4)
+    return _Look(contrast=sign * (34.0 + 14.0 * (index // 4)), texture=11.0, grain_mm=1.2 if index % 4 < 2 else 2.4)
 
 
 def _body(canvas: Canvas) -> tuple[FloatArray, BoolArray]:
@@ -117,7 +117,7 @@ def _draw_organs(
     # Organs may touch a lesion. The similar organ may not: the border would be invisible.
     apart = muscle & (canvas.distance_mm(lesions) > 2 * canvas.spacing_mm.min())
     look_alike, _ = canvas.blob(apart, canvas.size_mm.min() * rng.uniform(0.1, 0.16))
-    contrast = rng.choice([look.contrast for look in looks]) * rng.uniform(0.5, 0.8)
+    contrast = rng.choice([look.contrast for look in looks]) * rng.uniform(0.5, 0.75)
     image[look_alike] = BODY + contrast + 2.5 * canvas.field(3.0)[look_alike]
 
 
@@ -133,7 +133,7 @@ def _acquire(canvas: Canvas, image: FloatArray) -> FloatArray:
     """Apply point spread, bias field, gain and Rician noise of a scanner."""
     rng = canvas.rng
     blurred = ndimage.gaussian_filter(image, 0.5)
-    biased = blurred * np.exp(0.1 * canvas.field(canvas.size_mm.min() / 2))
+    biased = blurred * np.exp(0.06 * canvas.field(canvas.size_mm.min() / 2))
     real, imaginary = NOISE * rng.standard_normal((2, *canvas.shape), dtype=np.float32)
     return np.asarray(rng.uniform(0.7, 1.4) * np.hypot(biased + real, imaginary), dtype=np.float32)
 
