@@ -41,7 +41,7 @@ def test_incomplete_installation(
 
 def test_input_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "-p", str(tmp_path / "p"), "-r", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == f"paseg: error: {tmp_path / 'p'}: no such folder\n"
+    assert capsys.readouterr().err == f"paseg: error: {tmp_path / 'p'}: no such folder: check the path.\n"
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

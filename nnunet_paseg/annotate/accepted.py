@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import write_json
+from nnunet_paseg.io.files import sha256, write_json
 from nnunet_paseg.io.geometry import Geometry
 from nnunet_paseg.io.writing import write_bytes_image
 
@@ -50,11 +49,11 @@ class AcceptedMasks:
         """
         path = self.mask(case)
         with self._lock:
-            if path.exists() and self._record(case).get("sha256") != _sha256(path):
+            if path.exists() and self._record(case).get("sha256") != sha256([path]):
                 raise PasegError(f"{path} was made or changed by another program: move it elsewhere to accept again.")
             (self.folder / RECORDS).mkdir(parents=True, exist_ok=True)
             write_bytes_image(labels, geometry, path)
-            write_json({"points": version, "sha256": _sha256(path)}, self._record_path(case))
+            write_json({"points": version, "sha256": sha256([path])}, self._record_path(case))
 
     def is_current(self, case: str, version: str) -> bool:
         """Return whether the mask of a case is accepted, and made of these points."""
@@ -66,7 +65,7 @@ class AcceptedMasks:
         with self._lock:
             record = self._record(case)
             if record and record.get("points") != version:
-                if path.exists() and record.get("sha256") == _sha256(path):
+                if path.exists() and record.get("sha256") == sha256([path]):
                     path.unlink()
                 self._record_path(case).unlink(missing_ok=True)
 
@@ -79,7 +78,3 @@ class AcceptedMasks:
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

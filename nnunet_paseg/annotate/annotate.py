@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.io.files import check_folder
 
 if TYPE_CHECKING:
     from nnunet_paseg.annotate.workspace import Workspace
@@ -107,8 +108,7 @@ def _serve(workspace: Workspace, host: str, listener: socket.socket) -> None:
 
 def _check_folders(arguments: argparse.Namespace) -> None:
     """Raise PasegError if a folder cannot be used, and make a new one for the points."""
-    if not arguments.images.is_dir():
-        raise PasegError(f"{arguments.images}: no such folder")
+    check_folder(arguments.images)
     try:
         arguments.points.mkdir(parents=True, exist_ok=True)
     except OSError as error:

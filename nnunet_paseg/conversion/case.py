@@ -17,10 +17,10 @@ import SimpleITK as sitk
 from nnunet_paseg.conversion.images import image_name, place_image, read_mask, write_labels
 from nnunet_paseg.conversion.plan import Case, DatasetPlan
 from nnunet_paseg.conversion.probability_maps import PSEUDO_LABELS, write_probability_maps
-from nnunet_paseg.conversion.record import case_state, record_file, sha256, statistics
+from nnunet_paseg.conversion.record import case_state, record_file, statistics
 from nnunet_paseg.conversion.sources import ImageFile, as_source
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import write_json
+from nnunet_paseg.io.files import sha256, write_json
 from nnunet_paseg.io.images import header_warning
 from nnunet_paseg.io.writing import OutputError, concerns_output, files_of
 from nnunet_paseg.points.formats import read_points

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -103,13 +102,3 @@ def statistics(
 def extents_mm(target: VoxelInstance, spacing_mm: Sequence[float]) -> list[float]:
     """Return the extents (z, y, x) of a target's box in mm, with four digits."""
     return [float(f"{(side.stop - side.start) * size:.4g}") for side, size in zip(target.box, spacing_mm, strict=True)]
-
-
-def sha256(files: tuple[Path, ...]) -> str:
-    """Return the SHA-256 of the content of all files, one after the other."""
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

@@ -89,7 +89,7 @@ def make_phantom(
 def _look(index: int) -> _Look:
     """Return the appearance of class `index`: alternately bright and dark, two grains, then stronger contrasts."""
     sign = 1 if index % 2 == 0 else -1
-    return _Look(contrast=sign * (34.0 + 14.0 * (index // 4)), texture=11.0, grain_mm=1.2 if index % 4 < 2 else 2.4)
+    return _Look(contrast=sign * (40.0 + 14.0 * (index // 4)), texture=11.0, grain_mm=1.2 if index % 4 < 2 else 2.4)
 
 
 def _body(canvas: Canvas) -> tuple[FloatArray, BoolArray]:
@@ -117,7 +117,7 @@ def _draw_organs(
     # Organs may touch a lesion. The similar organ may not: the border would be invisible.
     apart = muscle & (canvas.distance_mm(lesions) > 2 * canvas.spacing_mm.min())
     look_alike, _ = canvas.blob(apart, canvas.size_mm.min() * rng.uniform(0.1, 0.16))
-    contrast = rng.choice([look.contrast for look in looks]) * rng.uniform(0.5, 0.75)
+    contrast = rng.choice([look.contrast for look in looks]) * rng.uniform(0.45, 0.65)
     image[look_alike] = BODY + contrast + 2.5 * canvas.field(3.0)[look_alike]
 
 

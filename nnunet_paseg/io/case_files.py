@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.io.files import check_folder
 
 IMAGES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 POINTS = (".mrk.json", ".fcsv", ".csv", ".tsv")
@@ -143,8 +144,7 @@ def files_in(folder: Path) -> list[Path]:
     Raises:
         PasegError: The folder is missing.
     """
-    if not folder.is_dir():
-        raise PasegError(f"{folder}: no such folder")
+    check_folder(folder)
     return sorted(folder.iterdir())
 
 

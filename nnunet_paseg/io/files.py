@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
+import hashlib
 import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,29 @@ def _flush_entry(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def check_folder(folder: Path) -> None:
+    """Check that a folder with input exists.
+
+    Raises:
+        PasegError: It does not; the message names a folder with a similar name.
+    """
+    if folder.is_dir():
+        return
+    siblings = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
+    similar = difflib.get_close_matches(folder.name, siblings, n=1)
+    raise PasegError(f"{folder}: no such folder: " + (f"did you mean {similar[0]}?" if similar else "check the path."))
+
+
+def sha256(files: Iterable[Path]) -> str:
+    """Return the SHA-256 of the content of all files, one after the other."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def check_output(path: Path, suffixes: Sequence[str] = ()) -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnunet_paseg import __version__
-from nnunet_paseg.errors import PasegError
 from nnunet_paseg.evaluation.case_scores import Classes
 from nnunet_paseg.evaluation.evaluate import find_classes
+from nnunet_paseg.io.files import check_folder
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Sources:
 
     def __post_init__(self) -> None:
         for folder in (self.predictions, self.images, self.references, self.dataset, *self.models):
-            if folder is not None and not folder.is_dir():
-                raise PasegError(f"{folder}: no such folder")
+            if folder is not None:
+                check_folder(folder)
 
     def classes(self) -> Classes:
         """Return the classes of the raw dataset if there is one, else those that `paseg evaluate` scores.

@@ -1,13 +1,14 @@
 """The atomic writer: a file or folder is complete, or it is not there."""
 
 import errno
+import hashlib
 import os
 import stat
 
 import pytest
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import atomic_output, check_output, write_json
+from nnunet_paseg.io.files import atomic_output, check_folder, check_output, sha256, write_json
 
 
 def names(folder):
@@ -91,3 +92,21 @@ def test_a_drive_that_cannot_flush_folders_is_written(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         write_json([1], tmp_path / "a.json")
     assert (tmp_path / "a.json").read_text(encoding="utf-8") == "[]\n"
+
+
+def test_a_missing_folder_is_named_with_a_similar_one(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "imagse.txt").touch()
+    check_folder(tmp_path / "images")
+    with pytest.raises(PasegError, match=r"imagesTr/x: no such folder: check the path\."):
+        check_folder(tmp_path / "imagesTr" / "x")
+    with pytest.raises(PasegError, match=r"labels: no such folder: check the path\."):
+        check_folder(tmp_path / "labels")
+    with pytest.raises(PasegError, match=r"imagse: no such folder: did you mean images\?"):
+        check_folder(tmp_path / "imagse")
+
+
+def test_sha256_of_files_is_that_of_their_content_in_a_row(tmp_path):
+    (tmp_path / "a").write_bytes(b"some")
+    (tmp_path / "b").write_bytes(b"thing")
+    assert sha256([tmp_path / "a", tmp_path / "b"]) == hashlib.sha256(b"something").hexdigest()

@@ -18,6 +18,7 @@ from nnunet_paseg.conversion.commands.common import add_output_arguments, add_se
 from nnunet_paseg.conversion.dense import DenseCase, add_dense_arguments, convert_dense
 from nnunet_paseg.conversion.plan import raise_problems
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.io.files import check_folder
 
 CHANNELS = {"flair": "FLAIR", "t1": "T1", "t1ce": "T1ce", "t2": "T2"}
 CLASSES = {"necrosis": [1], "edema": [2], "enhancing": [4]}
@@ -30,8 +31,7 @@ def find_cases(source: Path, channels: list[str]) -> list[DenseCase]:
     Raises:
         PasegError: The folder is not that dataset, or a case lacks a file.
     """
-    if not source.is_dir():
-        raise PasegError(f"{source}: no such folder")
+    check_folder(source)
     folders = [folder for level in ("*", "*/*") for folder in sorted(source.glob(level)) if folder.is_dir()]
     folders = [folder for folder in folders if CASE.fullmatch(folder.name)]
     if not folders:

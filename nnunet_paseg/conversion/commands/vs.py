@@ -24,6 +24,7 @@ from nnunet_paseg.conversion.sources import Source
 from nnunet_paseg.conversion.sources.dicom import DicomSeries, find_series, read_structures
 from nnunet_paseg.conversion.sources.dicom_masks import ContourMask
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.io.files import check_folder
 
 CROP = (48, 128, 128)
 """Voxels (z, y, x) around the tumour that PA-Seg was trained and tested on."""
@@ -38,8 +39,7 @@ def find_patients(source: Path) -> dict[str, Path]:
     Raises:
         PasegError: The folder is not that dataset.
     """
-    if not source.is_dir():
-        raise PasegError(f"{source}: no such folder")
+    check_folder(source)
     inner = source / "Vestibular-Schwannoma-SEG"
     folder = inner if inner.is_dir() else source
     found = {}
