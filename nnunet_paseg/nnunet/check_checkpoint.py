@@ -66,7 +66,7 @@ def check_file(file: Path) -> list[str]:
     """
     try:
         archive = zipfile.ZipFile(file)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
         return [f"{file}: neither a checkpoint of torch 1.6 or later nor a model zip ({error}): do not load it."]
     with archive:
         names = archive.namelist()

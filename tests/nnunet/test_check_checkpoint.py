@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nnunet_paseg.cli import main
@@ -112,6 +112,7 @@ def test_files_that_are_none(tmp_path, capsys):
 
 @settings(max_examples=60)
 @given(st.floats(0, 1), st.lists(st.tuples(st.floats(0, 0.9999), st.integers(0, 255)), max_size=5))
+@example(1.0, [(0.7116370363076135, 64)])  # the version of the zip format
 def test_damaged_files_cost_a_line(tmp_path_factory, kept, changes):
     """Cut off, and with other bytes: read or refused, without any other error."""
     file = tmp_path_factory.mktemp("damaged") / "checkpoint_final.pth"
