@@ -73,7 +73,7 @@ def page(results: dict[str, list[Result]], iterations: int) -> str:
         f"The demo's twelve test phantoms after {iterations} iterations, one training per seed. A phantom counts as",
         f"found with a Dice above {FOUND}. `stock` is nnU-Net's trainer, `stock-prior` starts as this package's do.",
         "",
-        f"    python -m benchmarks.convergence --iterations {iterations}",
+        f"    python -m benchmarks.convergence --workspace FOLDER --iterations {iterations}",
         "",
         f"Revision {revision()}.",
         "",
