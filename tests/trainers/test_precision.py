@@ -65,3 +65,9 @@ def test_instructions_decide(monkeypatch):
         assert processor.fast_bfloat16(torch.device("cpu")) == supported
     assert processor.fast_bfloat16(torch.device("cuda"))
     assert not processor.fast_bfloat16(torch.device("mps"))
+
+
+def test_a_torch_that_cannot_tell_uses_float32(monkeypatch):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name)
+    assert not processor.fast_bfloat16(torch.device("cpu"))
