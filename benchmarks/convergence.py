@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
@@ -45,14 +46,6 @@ class Result(NamedTuple):
         return [case for case, value in self.dice.items() if value <= FOUND]
 
 
-def prepare(workspace: BenchmarkWorkspace) -> None:
-    """Convert and plan the phantoms of the demo."""
-    demo.convert_phantoms(workspace)
-    workspace.plan(demo.DATASET_ID)
-    workspace.small_plans(demo.DATASET, demo.PLANS, features=demo.FEATURES)
-    demo.write_split(workspace)
-
-
 def train(workspace: BenchmarkWorkspace, method: str, seed: int, iterations: int) -> Result:
     """Train with one seed, unless that is done, and return the scores of the test phantoms."""
     epochs = iterations // EPOCH
@@ -84,10 +77,7 @@ def page(results: dict[str, list[Result]], iterations: int) -> str:
         means = [mean(run.dice.values()) for run in runs]
         complete = sum(not run.missed for run in runs)
         empty = sum(len(run.missed) == len(run.dice) for run in runs)
-        missed: dict[str, int] = {}
-        for case in (case for run in runs for case in run.missed):
-            missed[case] = missed.get(case, 0) + 1
-        often = sorted(missed.items(), key=lambda item: -item[1])[:4]
+        often = Counter(case for run in runs for case in run.missed).most_common(4)
         cells = (method, len(runs), complete, empty, f"{mean(means):.3f}", f"{min(means):.3f}")
         named = ", ".join(f"{case} ({count})" for case, count in often) or "none"
         lines.append(f"| {' | '.join(map(str, cells))} | {named} |")
@@ -116,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_clean()
         workspace = BenchmarkWorkspace(arguments.workspace.resolve(), arguments.num_processes)
         workspace.folder.mkdir(parents=True, exist_ok=True)
-        prepare(workspace)
+        demo.prepare(workspace)
         results: dict[str, list[Result]] = {}
         for seed in range(1, arguments.seeds + 1):
             for method in arguments.methods:

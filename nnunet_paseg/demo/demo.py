@@ -79,10 +79,7 @@ def run_demo(workspace: Workspace, budget: Budget) -> dict[str, float]:
         )
     workspace.folder.mkdir(parents=True, exist_ok=True)
     record.write_text(budget.suffix, encoding="utf-8")
-    convert_phantoms(workspace)
-    workspace.plan(DATASET_ID)
-    workspace.small_plans(DATASET, PLANS, features=FEATURES)
-    write_split(workspace)
+    prepare(workspace)
     trainers = {
         "seeds": f"nnUNetTrainer_prior{budget.suffix}",
         "stage1": f"PASegStage1Trainer{budget.suffix}",
@@ -118,6 +115,14 @@ def run_demo(workspace: Workspace, budget: Budget) -> dict[str, float]:
     draw_cases(workspace.raw / DATASET, predictions, dice, figure)
     print(f"\nScores: {workspace.folder / 'scores.json'}\nFigure: {figure}")
     return means
+
+
+def prepare(workspace: Workspace) -> None:
+    """Create, convert and plan the phantoms, as far as that is not done yet."""
+    convert_phantoms(workspace)
+    workspace.plan(DATASET_ID)
+    workspace.small_plans(DATASET, PLANS, features=FEATURES)
+    write_split(workspace)
 
 
 def convert_phantoms(workspace: Workspace) -> None:

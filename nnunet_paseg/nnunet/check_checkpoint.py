@@ -17,6 +17,7 @@ from typing import Any
 from nnunet_paseg.errors import PasegError
 
 CHECKPOINT, PICKLE = (".pth", ".pt"), (".pkl", ".pickle")
+DAMAGED = (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile)  # what damaged archives raise
 TENSORS = {"collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter"}
 STORAGE = r"torch\.[A-Za-z0-9]*Storage"
 """Names of the classes and functions that every checkpoint contains."""
@@ -66,7 +67,7 @@ def check_file(file: Path) -> list[str]:
     """
     try:
         archive = zipfile.ZipFile(file)
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         return [f"{file}: neither a checkpoint of torch 1.6 or later nor a model zip ({error}): do not load it."]
     with archive:
         names = archive.namelist()
@@ -88,7 +89,7 @@ def _check_member(archive: zipfile.ZipFile, name: str, file: str) -> list[str]:
         try:
             with archive.open(name) as source, copy.open("wb") as target:
                 shutil.copyfileobj(source, target)
-        except (OSError, EOFError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile) as error:
+        except DAMAGED as error:
             return [f"{shown}: damaged ({error}). Do not load it."]
         return check_checkpoint(copy, shown) if name.endswith(CHECKPOINT) else _check_pickle(copy, shown)
 
