@@ -19,7 +19,7 @@ from statistics import mean
 from typing import NamedTuple
 
 from benchmarks.accuracy import RESULTS
-from benchmarks.accuracy.source import check_clean, revision
+from benchmarks.accuracy.source import check_clean, origin
 from benchmarks.accuracy.workspace import BenchmarkWorkspace
 from nnunet_paseg.demo import demo
 from nnunet_paseg.errors import PasegError
@@ -66,10 +66,7 @@ def page(results: dict[str, list[Result]], iterations: int) -> str:
         f"The demo's twelve test phantoms after {iterations} iterations, one training per seed. A phantom counts as",
         f"found with a Dice above {FOUND}. `stock` is nnU-Net's trainer, `stock-prior` starts as this package's do.",
         "",
-        f"    python -m benchmarks.convergence --workspace FOLDER --iterations {iterations}",
-        "",
-        f"Revision {revision()}.",
-        "",
+        *origin(f"python -m benchmarks.convergence --workspace FOLDER --iterations {iterations}"),
         "| method | trainings | found every phantom | found none | mean Dice | lowest mean of a training | missed |",
         "|---|---|---|---|---|---|---|",
     ]

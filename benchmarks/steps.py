@@ -8,7 +8,7 @@ The table also lists a step of stock nnU-Net with the auxiliary network. Stage 2
 a teacher of each. A forward pass is about a third of a step, so its expected cost is 4/3 of the sum of both steps.
 
 Example:
-    python benchmarks/steps.py DATA --workspace /tmp/steps
+    python -m benchmarks.steps DATA --workspace /tmp/steps
 DATA contains the dense datasets named in TASKS below.
 """
 
@@ -25,6 +25,8 @@ from typing import Any
 
 import torch
 
+from benchmarks.accuracy.source import check_clean, origin
+from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output
 from nnunet_paseg.nnunet.workspace import Workspace
 
@@ -101,6 +103,10 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="default: %(default)s")
     parser.add_argument("--output", type=Path, default=HERE / "results" / "steps.md", help="default: %(default)s")
     arguments = parser.parse_args()
+    try:
+        check_clean()
+    except PasegError as error:
+        parser.exit(2, f"error: {error}\n")
     workspace = Workspace(arguments.workspace.resolve(), device=arguments.device)
     os.environ.update(workspace.environment())
     device = torch.device(arguments.device)
@@ -111,6 +117,7 @@ def main() -> None:
         f"{where}, torch {torch.__version__}, {arguments.repeats} rounds. Ratio of medians, and the smallest and",
         "largest ratio per round.",
         "",
+        *origin(f"python -m benchmarks.steps DATA --workspace FOLDER --repeats {arguments.repeats}"),
         "| plans | trainer | seconds | ratio | smallest – largest |",
         "|---|---|---|---|---|",
     ]

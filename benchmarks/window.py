@@ -32,9 +32,11 @@ from scipy import ndimage
 from torch.nn import functional
 
 from benchmarks.accuracy import RESULTS
+from benchmarks.accuracy.source import check_clean, origin
 from benchmarks.accuracy.tasks import TASKS, Task
 from nnunet_paseg.conversion.dense import choose
 from nnunet_paseg.conversion.record import extents_mm
+from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output
 from nnunet_paseg.losses import gated_crf_loss
 from nnunet_paseg.points.grid import Grid
@@ -177,7 +179,7 @@ def text(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.2g}" for value in values)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure all tasks and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder of the dense datasets")
@@ -185,8 +187,13 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=tasks, default=tasks, help="default: all")
     parser.add_argument("--cases", type=int, default=6, help="training cases per task (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=RESULTS / "window.md", help="default: %(default)s")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
+    try:
+        check_clean()
+    except PasegError as error:
+        parser.exit(2, f"error: {error}\n")
     torch.set_num_threads(1)
+    tasks_option = "" if arguments.tasks == tasks else f" --tasks {' '.join(arguments.tasks)}"
     lines = [
         "# Window of the gated CRF loss",
         "",
@@ -196,6 +203,7 @@ def main() -> None:
         "segmentation that is one voxel too small or too large in the unlabelled voxels has the Dice before and after",
         f"{ROUNDS} rounds in which every unlabelled voxel takes the class to which its gradient points.",
         "",
+        *origin(f"python -m benchmarks.window DATA{tasks_option} --cases {arguments.cases}"),
         "| task | window | pooling | radius | sigma | pushed, all | pushed, unlabelled | too small | too large |",
         "|---|---|---|---|---|---|---|---|---|",
     ]

@@ -42,6 +42,15 @@ def check_clean() -> None:
         )
 
 
+def origin(command: str) -> list[str]:
+    """Return the lines of a page that state its origin: the command, and the revision of the source.
+
+    Args:
+        command: Command without the folders of this machine.
+    """
+    return [f"    {command}", "", f"Revision {revision()}.", ""]
+
+
 def unpack(name: str, folder: Path) -> Path:
     """Write the source of a revision below a folder, unless it is there, and return its path.
 

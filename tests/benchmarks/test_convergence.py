@@ -1,7 +1,6 @@
 import pytest
 
-from benchmarks import convergence
-from benchmarks.accuracy import RESULTS
+from benchmarks.accuracy import RESULTS, source
 from benchmarks.convergence import Result, main, page
 
 
@@ -10,7 +9,7 @@ def test_a_training_misses_what_is_not_above_the_threshold():
 
 
 def test_the_table_counts_trainings_and_names_what_they_missed(monkeypatch):
-    monkeypatch.setattr(convergence, "revision", lambda: "0123456")
+    monkeypatch.setattr(source, "revision", lambda: "0123456")
     results = {
         "stage1": [Result(1, {"a": 0.5, "b": 0.7}), Result(2, {"a": 0.1, "b": 0.9})],
         "stock": [Result(1, {"a": 0.0, "b": 0.0})],
@@ -18,7 +17,7 @@ def test_the_table_counts_trainings_and_names_what_they_missed(monkeypatch):
     text = page(results, 300)
     assert "| stage1 | 2 | 1 | 0 | 0.550 | 0.500 | a (1) |" in text
     assert "| stock | 1 | 0 | 1 | 0.000 | 0.000 | a (1), b (1) |" in text
-    assert "Revision 0123456." in text
+    assert "    python -m benchmarks.convergence --workspace FOLDER --iterations 300\n\nRevision 0123456.\n" in text
 
 
 @pytest.mark.parametrize("iterations", ["0", "49", "330"])
@@ -31,7 +30,7 @@ def test_iterations_are_whole_epochs(iterations, capsys):
 @pytest.mark.slow
 def test_short_trainings_find_targets(monkeypatch, tmp_path, capsys):
     """A single phantom may be missed: this differs with the rounding of the processor. An empty training may not."""
-    monkeypatch.setattr(convergence, "check_clean", lambda: None)
+    monkeypatch.setattr("benchmarks.convergence.check_clean", lambda: None)
     output = tmp_path / "convergence.md"
     status = main(["--workspace", str(tmp_path), "--seeds", "1", "--output", str(output)])
     lines = output.read_text(encoding="utf-8").splitlines()

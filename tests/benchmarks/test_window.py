@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.window import Case, corrected, pushed
+from benchmarks.accuracy import source
+from benchmarks.window import Case, corrected, main, pushed
 from nnunet_paseg.trainers.window import Window, window_of_targets
 
 SIZE, RADIUS = 24, 8
@@ -38,3 +39,10 @@ def test_a_window_as_large_as_the_target_without_a_gate_pushes_it_away(ball):
     everywhere, unlabelled = pushed(ball, 2, Window((2, 2, 2), (5, 5, 5), (6.0, 6.0, 6.0), 100.0))
     assert everywhere > 0.3
     assert 0 < unlabelled <= everywhere
+
+
+def test_local_changes_are_refused_before_any_work(monkeypatch, capsys):
+    monkeypatch.setattr(source, "revision", lambda: "0123456-dirty")
+    with pytest.raises(SystemExit, match="2"):
+        main(["unused"])
+    assert "local changes" in capsys.readouterr().err
