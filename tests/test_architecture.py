@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "seeds": {"points", "io"},
     "conversion": {"seeds", "points", "io"},
     "expansion": {"seeds", "points", "plotting", "io"},
+    "completion": {"conversion", "expansion", "nnunet", "trainers", "seeds", "points", "io"},
     "trainers": {"losses", "plotting", "io"},
     "checking": {"points", "plotting", "io"},
     "nnunet": {"trainers", "io"},
