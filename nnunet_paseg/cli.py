@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from nnunet_paseg import EXT_FOLDER, __version__, report
 from nnunet_paseg.annotate import annotate
 from nnunet_paseg.checking import check
+from nnunet_paseg.completion import complete
 from nnunet_paseg.conversion.commands import convert
 from nnunet_paseg.demo import demo
 from nnunet_paseg.errors import PasegError
@@ -20,7 +21,7 @@ from nnunet_paseg.seeds.learned import train_expander
 
 # These modules import torch, nnU-Net and pandas inside functions only, so that `paseg --help` stays instant.
 COMMANDS = (
-    *(annotate, check, check_checkpoint, convert, demo, doctor, evaluate),
+    *(annotate, check, check_checkpoint, complete, convert, demo, doctor, evaluate),
     *(expand, export, report, template, train_expander, trainers),
 )
 
@@ -40,6 +41,7 @@ a project of your own, once nnU-Net's three folders are set:
   nnUNetv2_train 101 3d_fullres 0 -tr PASegStage2Trainer
   nnUNetv2_predict -i new -o predictions -d 101 -c 3d_fullres -f 0 -tr PASegStage2Trainer
   paseg expand images points masks              masks of the clicked cases, without training
+  paseg complete -d 101 -f 0 -o completed       masks of the clicked cases, with the trained networks
   paseg report -p predictions -i new            one HTML page with every predicted case
   paseg evaluate -p predictions -r masks        scores, where dense masks exist
   paseg export -d 101 -f 0 -o tumor.zip         the model for a stock nnU-Net

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
@@ -137,7 +137,18 @@ def _checked(cases: Sequence[CaseFiles], images: Path, plan: ExpansionPlan) -> t
     return good, problems
 
 
-def draw_sheet(folder: OutputFolder, records: dict[str, dict[str, Any]]) -> list[Path]:
+class SheetFolder(Protocol):
+    """Output folder with a contact sheet."""
+
+    @property
+    def path(self) -> Path:
+        """Folder."""
+
+    def views(self, case: str) -> Path:
+        """Return the file of the slices of a case."""
+
+
+def draw_sheet(folder: SheetFolder, records: dict[str, dict[str, Any]]) -> list[Path]:
     """Draw the targets with their clicks and masks, those of the smallest confidence first.
 
     Args:

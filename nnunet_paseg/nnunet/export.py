@@ -149,7 +149,7 @@ def _export(model: Path, output: Path, folds: Sequence[str], network: Network) -
         stock.mkdir(parents=True)
         write_json(plans, stock / "plans.json")
         for name in ("dataset.json", "dataset_fingerprint.json"):
-            write_json(_read_json(model / name), stock / name)
+            write_json(read_json_object(model / name), stock / name)
         for fold, checkpoint in checkpoints.items():
             _write_fold(checkpoint, plans, model / f"fold_{fold}", stock / f"fold_{fold}")
             if network == "auxiliary":
@@ -201,7 +201,7 @@ def _plans_of(weights: Sequence[Mapping[str, Any]], model: Path, configuration: 
     """Return the model's plans with the architecture of these weights, which all folds must share."""
     from nnunet_paseg.trainers.architectures import auxiliary_plans, weight_shapes
 
-    plans, dataset = _read_json(model / "plans.json"), _read_json(model / "dataset.json")
+    plans, dataset = read_json_object(model / "plans.json"), read_json_object(model / "dataset.json")
     found = [{name: tuple(tensor.shape) for name, tensor in fold.items()} for fold in weights]
     if all(shapes == weight_shapes(plans, configuration, dataset) for shapes in found):
         return plans
@@ -213,8 +213,12 @@ def _plans_of(weights: Sequence[Mapping[str, Any]], model: Path, configuration: 
     )
 
 
-def _read_json(file: Path) -> dict[str, Any]:
-    """Read a JSON object that nnU-Net wrote."""
+def read_json_object(file: Path) -> dict[str, Any]:
+    """Read a JSON object that nnU-Net wrote.
+
+    Raises:
+        PasegError: The file is missing or damaged.
+    """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
