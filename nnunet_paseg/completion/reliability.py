@@ -7,12 +7,14 @@ of
 
 which are the fraction of foreground points in its mask, the overlap of its mask's edges with those of the clicked box,
 and the Dice that its own probabilities predict for its mask. The first two are tests that need no dense mask, the last
-one is the doubt of the source itself. The weight is log(r / (1 - r)), as for independent votes of known reliability
-(Nitzan and Paroush, 1982), and 0 below r = 1/2. The weights of all sources sum to 1.
+one is the doubt of the source itself.
 
-Logits are divided by their mean magnitude in the boxes of the class before they are weighted: a network that is sure
-everywhere would prevail otherwise. Cases on which the trained networks were trained have weights of their own, because
-a network fits them better than others.
+Logits are divided by their mean magnitude in the boxes of the class: a network that is sure everywhere would prevail
+otherwise. The weight of a source is r / (1 - r), and all weights together are 1. These are the optimal weights if a
+divided logit is r t plus independent noise of variance 1 - r, where t is 1 in the target and -1 outside.
+
+Cases on which the trained networks were trained have weights of their own, because a network fits them better than
+others.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
 """Voxels that touch in a corner are connected."""
 
 MAX_RELIABILITY = 0.99
-"""Log-odds of a reliability of 1 would be infinite."""
+"""Odds of a reliability of 1 would be infinite."""
 
 
 @dataclass(frozen=True)
@@ -126,13 +128,13 @@ def extent_in(mask: npt.NDArray[np.bool_], box: Window) -> float:
 def source_weights(measures: Sequence[Sequence[Measure]]) -> list[Weight]:
     """Return the weight of every source for one class.
 
-    Without a reliable source, the first one has weight 1.
+    If the masks of no source contain a foreground point, the first source has weight 1.
 
     Args:
         measures: For every source, one measure per target of the class.
     """
     reliabilities = [float(np.mean([one.reliability for one in source])) for source in measures]
-    odds = [max(0.0, float(logit(min(value, MAX_RELIABILITY)))) if value > 0 else 0.0 for value in reliabilities]
+    odds = [value / (1 - value) for value in (min(value, MAX_RELIABILITY) for value in reliabilities)]
     total = sum(odds)
     shares = [value / total for value in odds] if total else [1.0, *[0.0] * (len(odds) - 1)]
     return [

@@ -39,23 +39,35 @@ def test_components_without_a_point_and_other_targets_do_not_count():
     assert measure(values, target(), [(slice(5, 14), slice(5, 14), slice(14, 20))]).extent == 1
 
 
-def test_the_weights_are_log_odds():
+def test_the_weights_are_odds():
     fair, good = Measure(0.75, 1, 1, 2.0), Measure(0.9, 1, 1, 4.0)
     one, other = source_weights([[fair, fair], [good, good]])
-    assert one.weight == pytest.approx(math.log(3) / (math.log(3) + math.log(9)))
-    assert one.weight + other.weight == pytest.approx(1)
+    assert (one.weight, other.weight) == (pytest.approx(3 / (3 + 9)), pytest.approx(9 / (3 + 9)))
     assert (one.reliability, one.magnitude) == (0.75, 2.0)
 
 
-@pytest.mark.parametrize(("values", "weights"), [((0.9, 0.4), (1, 0)), ((0.4, 0.9), (0, 1)), ((0.2, 0.0), (1, 0))])
-def test_a_source_below_one_half_has_no_weight(values, weights):
+@pytest.mark.parametrize(("values", "weights"), [((0.9, 0.0), (1, 0)), ((0.0, 0.9), (0, 1)), ((0.0, 0.0), (1, 0))])
+def test_a_source_whose_masks_miss_the_points_has_no_weight(values, weights):
     found = source_weights([[Measure(value, 1, 1, 1.0)] for value in values])
     assert tuple(each.weight for each in found) == weights
 
 
+def test_the_weights_separate_noisy_measurements_best():
+    """As the rule assumes: r t plus noise of variance 1 - r. No other share of a fine grid makes fewer errors."""
+    rng = np.random.default_rng(0)
+    r = np.array([0.8, 0.6])
+    t = rng.choice([-1, 1], 200_000)
+    logits = r[:, None] * t + rng.normal(size=(2, len(t))) * np.sqrt(1 - r)[:, None]
+    shares = np.linspace(0, 1, 101)
+    errors = [np.mean(np.sign(share * logits[0] + (1 - share) * logits[1]) != t) for share in shares]
+    share = source_weights([[Measure(value, 1, 1, 1.0)] for value in r])[0].weight
+    assert np.interp(share, shares, errors) < min(errors) + 5e-4
+    assert min(errors[0], errors[-1]) > min(errors) + 0.01
+
+
 def test_a_perfect_source_does_not_silence_the_other():
     perfect, fair = source_weights([[Measure(1, 1, 1, 1.0)], [Measure(0.75, 1, 1, 1.0)]])
-    assert 0.5 < perfect.weight < 1
+    assert perfect.weight == pytest.approx(99 / (99 + 3))
     assert fair.weight > 0
 
 

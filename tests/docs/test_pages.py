@@ -16,7 +16,7 @@ from tests.conftest import ROOT, load_script
 
 NAMES = ("docs/method", "docs/first_project", "docs/reproducing", "docs/results", "docs/economics", "docs/README")
 NAMES += ("docs/expand", "docs/robustness", "docs/troubleshooting", "README", "CONTRIBUTING", "benchmarks/README")
-NAMES += ("docs/json", "docs/cluster", "docs/slicer")
+NAMES += ("docs/complete", "docs/json", "docs/cluster", "docs/slicer")
 PAGES = [ROOT / f"{name}.md" for name in NAMES]
 NNUNET = {
     "nnUNetv2_plan_and_preprocess": "nnunetv2/experiment_planning/plan_and_preprocess_entrypoints.py",
