@@ -30,15 +30,21 @@ from benchmarks.accuracy.source import check_clean, origin
 from benchmarks.accuracy.tasks import TASKS, Task
 from benchmarks.accuracy.workspace import BenchmarkWorkspace
 from nnunet_paseg.cli import main as paseg
+from nnunet_paseg.completion.clicks import clicked_masks
 from nnunet_paseg.completion.dataset import ClickedDataset
 from nnunet_paseg.completion.folder import SOURCES, CompletionFolder, read_source
-from nnunet_paseg.completion.targets import read_targets, window_around
+from nnunet_paseg.completion.reliability import FACTORS, Measure, combined, source_weights
+from nnunet_paseg.completion.targets import read_targets, start_of, window_around
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output
 from nnunet_paseg.io.images import read_labels
-from nnunet_paseg.points.windows import Window
+from nnunet_paseg.points.instance import VoxelInstance
+from nnunet_paseg.points.windows import Window, shifted
 
-KINDS = (*SOURCES, "completed")
+NETWORK_FACTORS = (0.0, 0.2, 0.4, 0.6, 1.0)
+"""Factors of the trained network's odds, of which `paseg complete` uses that in FACTORS."""
+
+KINDS = (*SOURCES, "completed", *map(str, NETWORK_FACTORS))
 
 
 class CaseDice(NamedTuple):
@@ -102,19 +108,43 @@ def scores(dataset: ClickedDataset, folder: CompletionFolder, references: Path, 
             continue
         grid, _, targets = read_targets(case, dataset.labels)
         windows = [window_around(target, grid.shape) for target in targets]
-        masks = [
-            label_map(
-                grid.shape,
-                windows,
-                [target.label for target in targets],
-                read_source(folder.source(case.identifier, source)),
-            )
-            for source in SOURCES
-        ]
+        labels = [target.label for target in targets]
+        arrays = [read_source(folder.source(case.identifier, source)) for source in SOURCES]
+        masks = [label_map(grid.shape, windows, labels, each) for each in arrays]
         masks.append(read_labels(folder.mask(case.identifier))[0].astype(np.uint8))
+        boxes = [shifted(target, -start_of(window)).box for target, window in zip(targets, windows, strict=True)]
+        inside = [[array[box] for array, box in zip(each, boxes, strict=True)] for each in arrays]
+        masks += [weighted(grid.shape, targets, inside, record["weights"], factor) for factor in NETWORK_FACTORS]
         dice = {kind: mean_dice(mask, reference) for kind, mask in zip(KINDS, masks, strict=True)}
         result.append(CaseDice(record["trained_on"], dice))
     return result
+
+
+def weighted(
+    shape: Sequence[int],
+    targets: Sequence[VoxelInstance],
+    inside: Sequence[Sequence[npt.NDArray[np.uint8]]],
+    weights: dict[str, Any],
+    factor: float,
+) -> npt.NDArray[np.uint8]:
+    """Return the completed label map (z, y, x) for another factor of the trained network's odds.
+
+    Args:
+        shape: Shape (z, y, x) of the image.
+        targets: Targets on the voxels of the image.
+        inside: For every source, the probability (z, y, x) in the box of every target, as bytes.
+        weights: Weights in the record of the case, with the reliabilities.
+        factor: Factor of the odds.
+    """
+    merged = []
+    for number, target in enumerate(targets):
+        known = [weights[str(target.label)][source] for source in SOURCES]
+        measures = [[Measure(each["reliability"], 1, 1, each["magnitude"])] for each in known]
+        merged.append(combined([each[number] for each in inside], source_weights(measures, (1, factor))))
+    found = np.zeros(tuple(shape), dtype=np.uint8)
+    for target, mask in zip(targets, clicked_masks(targets, merged)[0], strict=True):
+        found[target.box][mask] = target.label
+    return found
 
 
 def row(name: str, cases: Sequence[CaseDice], trained_on: bool) -> str:
@@ -122,22 +152,24 @@ def row(name: str, cases: Sequence[CaseDice], trained_on: bool) -> str:
     chosen = [case.dice for case in cases if case.trained_on == trained_on]
     means = [f"{mean(dice[kind] for dice in chosen):.3f}" for kind in KINDS]
     above = sum(dice["completed"] >= max(dice[source] for source in SOURCES) for dice in chosen)
-    return f"| {name} | {'yes' if trained_on else 'no'} | {len(chosen)} | {' | '.join(means)} | {above} |"
+    means.insert(KINDS.index("completed") + 1, str(above))
+    return f"| {name} | {'yes' if trained_on else 'no'} | {len(chosen)} | {' | '.join(means)} |"
 
 
 def page(rows: Sequence[str], tasks: Sequence[str]) -> str:
     """Return the page of the table."""
+    factors = " | ".join(f"factor {factor:g}" for factor in NETWORK_FACTORS)
     lines = [
         "# Completed masks of the training cases",
         "",
         "Mean Dice of the training cases, with dense masks that no training has seen as references: of the masks of",
         "the expansion network, of the trained network in a window around each target, and of `paseg complete`, which",
         "combines both with the clicks. `above` counts the cases whose completed mask is at least as good as the",
-        "better source.",
+        f"better source. Last, the Dice with other factors of the network's odds; `paseg complete` has {FACTORS[1]}.",
         "",
         *origin(f"python -m benchmarks.completion DATA --workspace FOLDER --tasks {' '.join(tasks)}"),
-        "| cell | trained on | cases | expansion | network | completed | above |",
-        "|---|---|---|---|---|---|---|",
+        f"| cell | trained on | cases | expansion | network | completed | above | {factors} |",
+        f"|---|---|---|---|---|---|---|{'---|' * len(NETWORK_FACTORS)}",
         *rows,
     ]
     return "\n".join([*lines, ""])

@@ -15,7 +15,7 @@ from nnunet_paseg.completion.dataset import ClickedDataset, TrainingCase
 from nnunet_paseg.completion.expansion_source import expand_targets
 from nnunet_paseg.completion.folder import SOURCES, CompletionFolder, read_facts, read_record
 from nnunet_paseg.completion.network_source import predict_targets
-from nnunet_paseg.completion.reliability import Measure, Weight, source_weights
+from nnunet_paseg.completion.reliability import FACTORS, Measure, Weight, source_weights
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.expansion.cases import draw_sheet
 from nnunet_paseg.io.case_processes import each_case
@@ -145,6 +145,6 @@ def _weights(cases: Sequence[TrainingCase], folder: CompletionFolder) -> tuple[W
             for source, entry in zip(of_class, (one, *others), strict=True):
                 source.append(Measure(**{name: value for name, value in entry.items() if name != "label"}))
     return (
-        {label: source_weights(of_class) for label, of_class in sorted(found.items())},
+        {label: source_weights(of_class, FACTORS) for label, of_class in sorted(found.items())},
         {label: len(of_class[0]) for label, of_class in found.items()},
     )

@@ -41,14 +41,20 @@ def test_components_without_a_point_and_other_targets_do_not_count():
 
 def test_the_weights_are_odds():
     fair, good = Measure(0.75, 1, 1, 2.0), Measure(0.9, 1, 1, 4.0)
-    one, other = source_weights([[fair, fair], [good, good]])
+    one, other = source_weights([[fair, fair], [good, good]], (1, 1))
     assert (one.weight, other.weight) == (pytest.approx(3 / (3 + 9)), pytest.approx(9 / (3 + 9)))
     assert (one.reliability, one.magnitude) == (0.75, 2.0)
 
 
+def test_a_source_that_depends_on_another_counts_less():
+    one, other = source_weights([[Measure(0.75, 1, 1, 2.0)], [Measure(0.75, 1, 1, 2.0)]], (1, 0.4))
+    assert (one.weight, other.weight) == (pytest.approx(1 / 1.4), pytest.approx(0.4 / 1.4))
+    assert one.reliability == other.reliability == 0.75
+
+
 @pytest.mark.parametrize(("values", "weights"), [((0.9, 0.0), (1, 0)), ((0.0, 0.9), (0, 1)), ((0.0, 0.0), (1, 0))])
 def test_a_source_whose_masks_miss_the_points_has_no_weight(values, weights):
-    found = source_weights([[Measure(value, 1, 1, 1.0)] for value in values])
+    found = source_weights([[Measure(value, 1, 1, 1.0)] for value in values], (1, 0.4))
     assert tuple(each.weight for each in found) == weights
 
 
@@ -60,13 +66,13 @@ def test_the_weights_separate_noisy_measurements_best():
     logits = r[:, None] * t + rng.normal(size=(2, len(t))) * np.sqrt(1 - r)[:, None]
     shares = np.linspace(0, 1, 101)
     errors = [np.mean(np.sign(share * logits[0] + (1 - share) * logits[1]) != t) for share in shares]
-    share = source_weights([[Measure(value, 1, 1, 1.0)] for value in r])[0].weight
+    share = source_weights([[Measure(value, 1, 1, 1.0)] for value in r], (1, 1))[0].weight
     assert np.interp(share, shares, errors) < min(errors) + 5e-4
     assert min(errors[0], errors[-1]) > min(errors) + 0.01
 
 
 def test_a_perfect_source_does_not_silence_the_other():
-    perfect, fair = source_weights([[Measure(1, 1, 1, 1.0)], [Measure(0.75, 1, 1, 1.0)]])
+    perfect, fair = source_weights([[Measure(1, 1, 1, 1.0)], [Measure(0.75, 1, 1, 1.0)]], (1, 1))
     assert perfect.weight == pytest.approx(99 / (99 + 3))
     assert fair.weight > 0
 
