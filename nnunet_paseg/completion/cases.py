@@ -19,6 +19,7 @@ from nnunet_paseg.completion.reliability import FACTORS, Measure, Weight, source
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.expansion.cases import draw_sheet
 from nnunet_paseg.io.case_processes import each_case
+from nnunet_paseg.io.files import remove_temporaries
 
 Weights = dict[int, list[Weight]]
 """By label, the weight of every source."""
@@ -94,6 +95,7 @@ def complete_dataset(
     for case in good:
         if case.identifier not in result.problems:
             result.records[case.identifier] = read_record(folder.record(case.identifier))
+    remove_temporaries(path for case in result.records for path in folder.files(case))
     result.sheet = draw_sheet(folder, {case: record for case, record in result.records.items() if record["targets"]})
     return result
 

@@ -55,6 +55,10 @@ class CompletionFolder:
         """Return the file of the probabilities of one source around the targets of a case."""
         return self.path / "records" / source / f"{case}.npz"
 
+    def files(self, case: str) -> list[Path]:
+        """Return all files of a case."""
+        return [self.record(case), self.views(case), self.mask(case), *(self.source(case, name) for name in SOURCES)]
+
     @property
     def options(self) -> str:
         """Hash of the options, which every file of a case contains."""

@@ -16,6 +16,7 @@ from nnunet_paseg.expansion.plan import ExpansionPlan
 from nnunet_paseg.expansion.views import load_block
 from nnunet_paseg.expansion.workers import expand_cases
 from nnunet_paseg.io.case_files import CaseFiles, check_channel_names, check_channels, find_case_files, label_maps
+from nnunet_paseg.io.files import remove_temporaries
 from nnunet_paseg.io.writing import OutputError
 from nnunet_paseg.plotting.contact_sheet import contact_sheet
 
@@ -104,6 +105,7 @@ def expand_folder(
             "command again. Workers of a cluster need the same file system."
         )
     result.records = {case: record for case, record in finished.items() if case in mine}
+    remove_temporaries(path for case in result.records for path in folder.files(case))
     known = {files.identifier for files in cases}
     result.unlisted = [case for case, _ in folder.records() if case not in known]
     if all(files.identifier in finished for files in good if files.identifier not in mine):

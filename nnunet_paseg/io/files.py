@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from nnunet_paseg.errors import PasegError
+
+TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.(.+)")
+"""Temporary name of a file or folder, which :func:`atomic_output` makes."""
 
 
 @contextmanager
@@ -36,6 +40,16 @@ def atomic_output(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(paths: Iterable[Path]) -> None:
+    """Remove what killed processes left of some files, which no process writes any more."""
+    finished = set(paths)
+    for folder in {path.parent for path in finished}:
+        for stray in folder.glob(".*"):
+            name = TEMPORARY.fullmatch(stray.name)
+            if name is not None and folder / name[1] in finished:
+                shutil.rmtree(stray) if stray.is_dir() else stray.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

@@ -61,6 +61,17 @@ def test_the_bytes_do_not_depend_on_the_number_of_processes(folder):
     assert contents(folder / "one", "records/*.json") == contents(folder / "two", "records/*.json")
 
 
+def test_files_that_a_killed_process_left_are_removed_with_its_own_cases_only(folder):
+    assert expand(folder, "--num-parts", "2", "--part-id", "1") == 0
+    strays = [folder / "out" / name for name in (".0123456789abcdef.b.nii.gz", "records/.0123456789abcdef.a.json")]
+    for stray in strays:
+        stray.touch()
+    assert expand(folder, "--num-parts", "2", "--part-id", "1") == 0
+    assert [stray.exists() for stray in strays] == [False, True], "the other part may be writing"
+    assert expand(folder) == 0
+    assert not strays[1].exists()
+
+
 def test_parts_are_those_of_nnunet_and_make_the_same_files(folder, capsys):
     assert expand(folder) == 0
     assert expand(folder, "--num-parts", "2", "--part-id", "1", out="parts") == 0

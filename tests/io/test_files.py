@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.io.files import atomic_output, check_folder, check_output, sha256, write_json
+from nnunet_paseg.io.files import atomic_output, check_folder, check_output, remove_temporaries, sha256, write_json
 
 
 def names(folder):
@@ -37,6 +37,16 @@ def test_a_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
         half_a_folder(tmp_path / "folder")
     assert names(tmp_path) == ["a.json"]
     assert file.read_text(encoding="utf-8") == '{\n  "a": 1\n}\n'
+
+
+def test_what_a_killed_process_left_of_finished_files_is_removed(tmp_path):
+    stray = ".0123456789abcdef."
+    for name in ("a.json", f"{stray}a.json", f"{stray}b.json", ".a.json", ".hidden"):
+        (tmp_path / name).touch()
+    (tmp_path / f"{stray}folder").mkdir()
+    (tmp_path / f"{stray}folder" / "half").touch()
+    remove_temporaries([tmp_path / "a.json", tmp_path / "folder"])
+    assert names(tmp_path) == sorted([f"{stray}b.json", ".a.json", ".hidden", "a.json"])
 
 
 def test_two_writers_of_one_file_do_not_meet(tmp_path):
