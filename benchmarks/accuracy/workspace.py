@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.accuracy.source import revision
+from benchmarks.accuracy.source import ROOT, revision
 from nnunet_paseg.nnunet.workspace import Workspace
 
 TRAINERS = Path(__file__).resolve().parent / "ext"
@@ -24,4 +25,7 @@ class BenchmarkWorkspace(Workspace):
 
     def environment(self) -> dict[str, str]:
         """Return nnU-Net's environment variables, the folder of the benchmark's trainers and the revision they log."""
-        return {**super().environment(), "nnUNet_extTrainer": str(TRAINERS), "BENCHMARK_REVISION": revision()}
+        # The revision in the records is that of this repository, so its package precedes an installed one.
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        own = {"nnUNet_extTrainer": str(TRAINERS), "BENCHMARK_REVISION": revision(), "PYTHONPATH": path}
+        return {**super().environment(), **own}

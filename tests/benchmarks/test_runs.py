@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -291,3 +292,13 @@ def test_cells_of_the_grid():
     }
     assert len({number for number, _ in numbers}) == len(numbers)
     assert max(numbers)[0] < 1000
+
+
+def test_commands_import_the_package_whose_revision_the_records_name(tmp_path, monkeypatch):
+    """Another clone may be installed, whose package the conversion scripts and nnU-Net would import."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    workspace = BenchmarkWorkspace(tmp_path / "new", num_processes=1)
+    workspace.run(sys.executable, "-c", "import nnunet_paseg; print(nnunet_paseg.__file__)")
+    (log,) = (workspace.folder / "logs").iterdir()
+    assert Path(log.read_text(encoding="utf-8").strip()).parents[1] == ROOT
+    assert workspace.environment()["PYTHONPATH"].split(os.pathsep) == [str(ROOT), str(tmp_path)]
