@@ -30,6 +30,9 @@ class Labels:
 LABELS = {
     "dense": Labels(("--dense",), 0, 0),
     "learned": Labels(("--seeds", "learned"), 500),
+    "learnednarrow": Labels(
+        ("--seeds", "learned", "--foreground-probability", "0.7", "--background-probability", "0.3"), 604
+    ),
     "learnedmixed": Labels(("--seeds", "learned", "--dense-validation"), 504),
     "adaptive": Labels(("--seeds", "adaptive"), 1, 2, BEFORE_LEARNED),
     "narrow": Labels(("--seeds", "adaptive", "--background", "1.5"), 400, 1, BEFORE_LEARNED),
@@ -88,6 +91,7 @@ METHODS = {
     "adaptive-mixed-stage1": Method("mixed", "PASegStage1Trainer", share=1.0),
     "learned-fifth": Method("learned", share=0.2),
     "learned-half": Method("learned", share=0.5),
+    "learned-narrow": Method("learnednarrow"),
     "learned": Method("learned"),
     "learned-stage1": Method("learned", "PASegStage1Trainer"),
     "learned-stage2": Method("learned", "PASegStage2Trainer"),
