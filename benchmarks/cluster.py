@@ -6,7 +6,7 @@
    should not depend on the number of cases. The seeds are those of the paper, because they cost least.
 
 Example:
-    python -m benchmarks.cluster --folder /tmp/cluster
+    python -m benchmarks.cluster --workspace /tmp/cluster
 """
 
 from __future__ import annotations
@@ -160,19 +160,19 @@ def scale_rows(phantoms: Path, folder: Path, numbers: Sequence[int]) -> list[str
 def main(argv: Sequence[str] | None = None) -> int:
     """Run both measurements and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, required=True, help="new folder for cases and results")
+    parser.add_argument("--workspace", type=Path, required=True, help="new folder for cases and results")
     parser.add_argument("--phantoms", type=int, default=200, help="default: %(default)s")
     parser.add_argument("--numbers", type=int, nargs="+", default=[100, 1000, 10000], help="default: %(default)s")
     parser.add_argument("--output", type=Path, default=RESULTS / "cluster.md", help="default: %(default)s")
     arguments = parser.parse_args(argv)
     try:
         check_clean()
-        if arguments.folder.exists():
-            raise PasegError(f"{arguments.folder} exists: name a new folder.")
-        phantoms = arguments.folder / "phantoms"
+        if arguments.workspace.exists():
+            raise PasegError(f"{arguments.workspace} exists: name a new folder.")
+        phantoms = arguments.workspace / "phantoms"
         write_phantoms(phantoms, arguments.phantoms)
-        killed = killed_worker_rows(phantoms, arguments.folder, arguments.phantoms)
-        scale = scale_rows(phantoms, arguments.folder, arguments.numbers)
+        killed = killed_worker_rows(phantoms, arguments.workspace, arguments.phantoms)
+        scale = scale_rows(phantoms, arguments.workspace, arguments.numbers)
     except PasegError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -183,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"done. The files are compared with those of {WORKERS} processes without a cluster.",
         "",
         *origin(
-            f"python -m benchmarks.cluster --folder FOLDER --phantoms {arguments.phantoms} --numbers "
+            f"python -m benchmarks.cluster --workspace FOLDER --phantoms {arguments.phantoms} --numbers "
             f"{' '.join(map(str, arguments.numbers))}"
         ),
         "| command | phantoms | seconds, processes | seconds, cluster | files |",

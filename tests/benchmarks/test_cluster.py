@@ -14,7 +14,7 @@ def test_few_cases(dask_cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(source, "revision", lambda: "0123456")
     output = tmp_path / "cluster.md"
     options = ["--phantoms", "4", "--numbers", "2", "3", "--output", str(output)]
-    assert cluster.main(["--folder", str(tmp_path / "new"), *options]) == 0
+    assert cluster.main(["--workspace", str(tmp_path / "new"), *options]) == 0
     text = output.read_text(encoding="utf-8")
     assert "--phantoms 4 --numbers 2 3\n\nRevision 0123456.\n" in text
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
@@ -28,5 +28,5 @@ def test_few_cases(dask_cluster, tmp_path, monkeypatch):
 
 def test_an_existing_folder_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cluster, "check_clean", lambda: None)
-    assert cluster.main(["--folder", str(tmp_path)]) == 2
+    assert cluster.main(["--workspace", str(tmp_path)]) == 2
     assert f"{tmp_path} exists: name a new folder" in capsys.readouterr().err
