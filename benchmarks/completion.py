@@ -41,7 +41,7 @@ from nnunet_paseg.io.images import read_labels
 from nnunet_paseg.points.instance import VoxelInstance
 from nnunet_paseg.points.windows import Window, shifted
 
-NETWORK_FACTORS = (0.0, 0.2, 0.4, 0.6, 1.0)
+NETWORK_FACTORS = (0.0, 0.2, 0.3, 0.4, 0.6, 1.0)
 """Factors of the trained network's odds, of which `paseg complete` uses that in FACTORS."""
 
 KINDS = (*SOURCES, "completed", *map(str, NETWORK_FACTORS))

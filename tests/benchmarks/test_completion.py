@@ -43,8 +43,8 @@ def test_cases_that_were_trained_on_have_a_row_of_their_own(monkeypatch):
         CaseDice(False, {"expansion": 0.5, "network": 0.4, "completed": 0.6, **factors}),
     ]
     rows = [row("cell", cases, group) for group in (False, True)]
-    assert rows[0] == "| cell | no | 1 | 0.500 | 0.400 | 0.600 | 1 | 0.000 | 0.020 | 0.040 | 0.060 | 0.100 |"
-    assert rows[1] == "| cell | yes | 2 | 0.700 | 0.650 | 0.725 | 1 | 0.000 | 0.020 | 0.040 | 0.060 | 0.100 |"
+    assert rows[0] == "| cell | no | 1 | 0.500 | 0.400 | 0.600 | 1 | 0.000 | 0.020 | 0.030 | 0.040 | 0.060 | 0.100 |"
+    assert rows[1] == "| cell | yes | 2 | 0.700 | 0.650 | 0.725 | 1 | 0.000 | 0.020 | 0.030 | 0.040 | 0.060 | 0.100 |"
     text = page(rows, ["glioma"])
     assert "python -m benchmarks.completion DATA --workspace FOLDER --tasks glioma\n\nRevision 0123456." in text
     assert text.endswith(rows[1] + "\n")
