@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,9 @@ from nnunet_paseg.points.grid import Grid
 from nnunet_paseg.points.simulate import simulate_points
 
 WORKERS = 2
+KILL_SECONDS = 300
+"""Time after which the worker is killed, however many cases are done."""
+
 PASEG = "import sys; from nnunet_paseg.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
@@ -46,47 +49,54 @@ class Cost(NamedTuple):
 
 
 class KilledWorker(threading.Thread):
-    """A thread that kills one worker of a cluster as soon as a folder contains a number of records."""
+    """A thread that kills one worker of a cluster as soon as a folder contains a number of records.
 
-    def __init__(self, address: str, folder: Path, pattern: str, number: int) -> None:
+    Attributes:
+        finished: Number of records at that time.
+    """
+
+    def __init__(self, address: str, folder: Path, pattern: str, number: int = 1) -> None:
         super().__init__(daemon=True)
         from distributed import Client
 
         with Client(address) as client:
             self.process = next(iter(client.run(os.getpid).values()))
-        self.folder, self.pattern, self.number = folder, pattern, number
+        self.folder, self.pattern, self.number, self.finished = folder, pattern, number, 0
 
     def run(self) -> None:
         """Wait for the records and kill the worker."""
-        while sum(1 for _ in self.folder.glob(self.pattern)) < self.number:
-            time.sleep(0.02)
+        end = time.monotonic() + KILL_SECONDS
+        while self.finished < self.number and time.monotonic() < end:
+            self.finished = len(list(self.folder.glob(self.pattern)))
+            time.sleep(0.005)
         os.kill(self.process, signal.SIGKILL)
 
 
+def local_cluster() -> Any:
+    """Return a Dask cluster of worker processes with one thread each, to be used in a ``with`` statement."""
+    from distributed import LocalCluster
+
+    return LocalCluster(n_workers=WORKERS, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
+
+
 def write_phantoms(folder: Path, number: int) -> None:
-    """Write phantoms with simulated points, unless they are there."""
-    if folder.exists():
-        return
-    with atomic_output(folder) as temporary:
-        write_phantom_dataset(temporary, num_train=number, num_test=0, shape_zyx=(16, 32, 32))
-        (temporary / "points").mkdir()
-        for index, mask in enumerate(sorted((temporary / "labelsTr").iterdir())):
-            labels, image = read_labels(mask)
-            points = simulate_points(labels, Grid.from_image(image), {"lesion": 1}, np.random.default_rng(index))
-            write_csv(points, temporary / "points" / mask.name.replace(".nii.gz", ".csv"))
+    """Write phantoms with simulated points."""
+    write_phantom_dataset(folder, num_train=number, num_test=0, shape_zyx=(16, 32, 32))
+    (folder / "points").mkdir()
+    for index, mask in enumerate(sorted((folder / "labelsTr").iterdir())):
+        labels, image = read_labels(mask)
+        points = simulate_points(labels, Grid.from_image(image), {"lesion": 1}, np.random.default_rng(index))
+        write_csv(points, folder / "points" / mask.name.replace(".nii.gz", ".csv"))
 
 
 def repeat_case(phantoms: Path, folder: Path, number: int) -> None:
-    """Hard-link the first phantom and its points under many names, unless that is done."""
-    if folder.exists():
-        return
-    with atomic_output(folder) as temporary:
-        for name in ("imagesTr", "points"):
-            (temporary / name).mkdir(parents=True)
-            source = sorted((phantoms / name).iterdir())[0]
-            ending = source.name.removeprefix("case_000")
-            for index in range(number):
-                os.link(source, temporary / name / f"copy{index:05d}{ending}")
+    """Hard-link the first phantom and its points under many names."""
+    for name in ("imagesTr", "points"):
+        (folder / name).mkdir(parents=True)
+        source = sorted((phantoms / name).iterdir())[0]
+        ending = source.name.removeprefix("case_000")
+        for index in range(number):
+            os.link(source, folder / name / f"copy{index:05d}{ending}")
 
 
 def paseg(*words: object) -> Cost:
@@ -125,12 +135,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def killed_worker_rows(phantoms: Path, folder: Path, number: int) -> list[str]:
     """Compare the files of both commands with and without a cluster; return a row of the table for each."""
-    from distributed import LocalCluster
-
     rows = []
     for name, command, pattern in (("convert", convert, ".*/records/*"), ("expand", expand, "records/*.json")):
         alone = command(phantoms, folder / f"{name}_alone", "--num-processes", WORKERS)
-        with LocalCluster(n_workers=WORKERS, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster:
+        with local_cluster() as cluster:
             output = folder / f"{name}_cluster"
             KilledWorker(cluster.scheduler_address, output, pattern, number // 2).start()
             shared = command(phantoms, output, "--dask", cluster.scheduler_address)
@@ -143,10 +151,8 @@ def killed_worker_rows(phantoms: Path, folder: Path, number: int) -> list[str]:
 
 def scale_rows(phantoms: Path, folder: Path, numbers: Sequence[int]) -> list[str]:
     """Convert one case many times on a cluster; return a row of the table for each number of cases."""
-    from distributed import LocalCluster
-
     rows = []
-    with LocalCluster(n_workers=WORKERS, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster:
+    with local_cluster() as cluster:
         for number in numbers:
             repeat_case(phantoms, folder / f"copies_{number}", number)
             options = ("--seeds", "paper", "--dask", cluster.scheduler_address)

@@ -29,6 +29,7 @@ from benchmarks.accuracy.grid import METHODS
 from benchmarks.accuracy.source import check_clean, origin
 from benchmarks.accuracy.tasks import TASKS, Task
 from benchmarks.accuracy.workspace import BenchmarkWorkspace
+from benchmarks.window import mean_dice
 from nnunet_paseg.cli import main as paseg
 from nnunet_paseg.completion.clicks import clicked_masks
 from nnunet_paseg.completion.dataset import ClickedDataset
@@ -72,15 +73,6 @@ def label_map(
         found[window][likelier] = label
         highest[window][likelier] = array[likelier]
     return found
-
-
-def mean_dice(found: npt.NDArray[Any], reference: npt.NDArray[Any]) -> float:
-    """Return the mean Dice over the classes of the reference."""
-    scores = []
-    for label in np.unique(reference[reference > 0]):
-        one, other = found == label, reference == label
-        scores.append(2 * (one & other).sum() / (one.sum() + other.sum()))
-    return float(np.mean(scores))
 
 
 def complete(workspace: BenchmarkWorkspace, record: dict[str, Any]) -> tuple[ClickedDataset, CompletionFolder]:

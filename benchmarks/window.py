@@ -18,7 +18,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -129,7 +129,7 @@ def corrected(case: Case, number: int, window: Window, *, larger: bool) -> tuple
     return before, mean_dice(segmentation, case.classes)
 
 
-def mean_dice(segmentation: Labels, reference: Labels) -> float:
+def mean_dice(segmentation: npt.NDArray[Any], reference: npt.NDArray[Any]) -> float:
     """Return the mean Dice over the foreground classes of the reference."""
     scores = [
         2 * ((segmentation == label) & (reference == label)).sum()

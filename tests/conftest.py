@@ -43,9 +43,9 @@ def dask_cluster():
     """The address of a Dask cluster of two worker processes on this machine. It may be missing, but not in CI."""
     if importlib.util.find_spec("distributed") is None and os.environ.get("CI") != "true":
         pytest.skip("dask.distributed is not installed")
-    from distributed import LocalCluster
+    from benchmarks.cluster import local_cluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster:
+    with local_cluster() as cluster:
         yield cluster.scheduler_address
 
 

@@ -1,13 +1,10 @@
 """The commands on a Dask cluster, one worker of which is killed on the way: the bytes of one process, nothing lost."""
 
 import json
-import os
-import signal
-import threading
-import time
 
 import pytest
 
+from benchmarks.cluster import KilledWorker, contents
 from nnunet_paseg.cli import main
 from tests.expansion.conftest import write_case
 
@@ -21,34 +18,6 @@ def folder(tmp_path_factory):
     for case in CASES:
         write_case(folder, case)
     return folder
-
-
-class KilledWorker(threading.Thread):
-    """A thread that kills one worker as soon as a folder contains the first record.
-
-    Attributes:
-        finished: Number of records at that time.
-    """
-
-    def __init__(self, address, folder, pattern):
-        super().__init__()
-        from distributed import Client
-
-        with Client(address) as client:
-            self.process = next(iter(client.run(os.getpid).values()))
-        self.folder, self.pattern, self.finished = folder, pattern, 0
-
-    def run(self):
-        end = time.monotonic() + 300
-        while not self.finished and time.monotonic() < end:
-            self.finished = len(list(self.folder.glob(self.pattern)))
-            time.sleep(0.005)
-        os.kill(self.process, signal.SIGKILL)
-
-
-def contents(folder):
-    """Return the bytes of all files, by name."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def expand(folder, output, *options):

@@ -13,11 +13,12 @@ from tqdm import tqdm
 from nnunet_paseg.completion.case import complete_case, weights_record
 from nnunet_paseg.completion.dataset import ClickedDataset, TrainingCase
 from nnunet_paseg.completion.expansion_source import expand_targets
-from nnunet_paseg.completion.folder import SOURCES, CompletionFolder, read_facts, read_record
+from nnunet_paseg.completion.folder import SOURCES, CompletionFolder, read_facts
 from nnunet_paseg.completion.network_source import predict_targets
 from nnunet_paseg.completion.reliability import FACTORS, Measure, Weight, source_weights
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.expansion.cases import draw_sheet
+from nnunet_paseg.expansion.folder import read_record
 from nnunet_paseg.io.case_processes import each_case
 from nnunet_paseg.io.files import remove_temporaries
 

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnunet_paseg.conversion.probability_maps import PROBABILITIES
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.headers import image_files
 from nnunet_paseg.io.nnunet_folders import nnunet_folder
 from nnunet_paseg.nnunet.export import read_json_object
 from nnunet_paseg.points.inputs import input_state
-
-PROBABILITIES = "probabilitiesTr"
-"""Folder in which a conversion with --keep-probabilities has kept those of the expansion network."""
 
 FILE_ENDING = ".nii.gz"
 SPLITS = "splits_final.json"

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnunet_paseg.errors import PasegError
+from nnunet_paseg.expansion.folder import MaskFolder
 from nnunet_paseg.io.files import atomic_output, write_json
 from nnunet_paseg.io.writing import OutputError, concerns_output
 
@@ -28,28 +29,14 @@ MAX_REASON = 200
 
 
 @dataclass(frozen=True)
-class CompletionFolder:
+class CompletionFolder(MaskFolder):
     """Folder of completed masks.
 
     Attributes:
-        path: Folder.
         description: Content of its dataset.json, with all options that change the masks.
     """
 
-    path: Path
     description: Mapping[str, Any]
-
-    def mask(self, case: str) -> Path:
-        """Return the file of a case's mask."""
-        return self.path / f"{case}.nii.gz"
-
-    def record(self, case: str) -> Path:
-        """Return the file of a case's record, which exists once its mask is complete."""
-        return self.path / "records" / f"{case}.json"
-
-    def views(self, case: str) -> Path:
-        """Return the file of the slices of a case for the contact sheet."""
-        return self.path / "records" / f"{case}.npz"
 
     def source(self, case: str, source: str) -> Path:
         """Return the file of the probabilities of one source around the targets of a case."""
@@ -73,31 +60,16 @@ class CompletionFolder:
         Raises:
             PasegError: The folder contains other files, or masks of other options.
         """
-        file = self.path / "dataset.json"
-        if self.path.exists() and not self.path.is_dir():
-            raise PasegError(f"{self.path} is a file: name a folder.")
-        if self.path.is_dir() and any(entry.name[0] != "." for entry in self.path.iterdir()):
-            found = read_record(file)
-            if KEY not in found:
-                raise PasegError(f"{self.path} contains other files: name a new folder for the masks.")
-            if found != self.description and not overwrite:
-                changed = [name for name, value in self.description[KEY].items() if found[KEY].get(name) != value]
-                raise PasegError(
-                    f"{self.path} contains masks of a different {', '.join(changed) or 'dataset.json'}: name a new "
-                    "folder, or pass --overwrite to complete all cases again."
-                )
+        found = self.existing(KEY)
+        if found is not None and found != self.description and not overwrite:
+            changed = [name for name, value in self.description[KEY].items() if found[KEY].get(name) != value]
+            raise PasegError(
+                f"{self.path} contains masks of a different {', '.join(changed) or 'dataset.json'}: name a new "
+                "folder, or pass --overwrite to complete all cases again."
+            )
         for source in SOURCES:
             (self.path / "records" / source).mkdir(parents=True, exist_ok=True)
-        write_json(self.description, file)
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """Return the content of a JSON file, nothing if there is none or it is damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        write_json(self.description, self.path / "dataset.json")
 
 
 def write_source(path: Path, arrays: list[npt.NDArray[np.uint8]], facts: Mapping[str, Any]) -> None:

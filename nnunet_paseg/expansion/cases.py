@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from tqdm import tqdm
 
 from nnunet_paseg.errors import PasegError
-from nnunet_paseg.expansion.folder import OutputFolder
+from nnunet_paseg.expansion.folder import MaskFolder, OutputFolder
 from nnunet_paseg.expansion.plan import ExpansionPlan
 from nnunet_paseg.expansion.views import load_block
 from nnunet_paseg.expansion.workers import expand_cases
@@ -139,18 +139,7 @@ def _checked(cases: Sequence[CaseFiles], images: Path, plan: ExpansionPlan) -> t
     return good, problems
 
 
-class SheetFolder(Protocol):
-    """Output folder with a contact sheet."""
-
-    @property
-    def path(self) -> Path:
-        """Folder."""
-
-    def views(self, case: str) -> Path:
-        """Return the file of the slices of a case."""
-
-
-def draw_sheet(folder: SheetFolder, records: dict[str, dict[str, Any]]) -> list[Path]:
+def draw_sheet(folder: MaskFolder, records: dict[str, dict[str, Any]]) -> list[Path]:
     """Draw the targets with their clicks and masks, those of the smallest confidence first.
 
     Args:

@@ -23,16 +23,14 @@ MAX_SHOWN = 60
 
 
 @dataclass(frozen=True)
-class OutputFolder:
-    """Folder of masks.
+class MaskFolder:
+    """Folder of masks, one per case, with records and slices for a contact sheet.
 
     Attributes:
         path: Folder.
-        plan: Options with which all its files are made.
     """
 
     path: Path
-    plan: ExpansionPlan
 
     def mask(self, case: str) -> Path:
         """Return the file of a case's mask."""
@@ -45,6 +43,35 @@ class OutputFolder:
     def views(self, case: str) -> Path:
         """Return the file of the slices of a case for the contact sheet."""
         return self.path / "records" / f"{case}.npz"
+
+    def existing(self, key: str) -> dict[str, Any] | None:
+        """Return the content of its dataset.json, None if the folder is missing or empty.
+
+        Args:
+            key: Key of dataset.json by which a folder of these masks is recognised.
+
+        Raises:
+            PasegError: It is a file, or contains other files.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise PasegError(f"{self.path} is a file: name a folder.")
+        if not self.path.is_dir() or all(entry.name[0] == "." for entry in self.path.iterdir()):
+            return None
+        found = read_record(self.path / "dataset.json")
+        if key not in found:
+            raise PasegError(f"{self.path} contains other files: name a new folder for the masks.")
+        return found
+
+
+@dataclass(frozen=True)
+class OutputFolder(MaskFolder):
+    """Folder of the masks of `paseg expand`.
+
+    Attributes:
+        plan: Options with which all its files are made.
+    """
+
+    plan: ExpansionPlan
 
     def probability(self, case: str, class_name: str) -> Path:
         """Return the file of a class's probability: in a folder of its own, where it is no mask of a case."""
@@ -69,23 +96,17 @@ class OutputFolder:
         Raises:
             PasegError: The folder contains other files, or masks of other options.
         """
-        description, file = self.plan.description(), self.path / "dataset.json"
-        if self.path.exists() and not self.path.is_dir():
-            raise PasegError(f"{self.path} is a file: name a folder.")
-        if self.path.is_dir() and any(entry.name[0] != "." for entry in self.path.iterdir()):
-            found = _read_json(file)
-            if KEY not in found:
-                raise PasegError(f"{self.path} contains other files: name a new folder for the masks.")
-            if found != description and not overwrite:
-                raise PasegError(
-                    f"{self.path} contains masks of other options ({_differences(found, description)}): name a new "
-                    "folder, or pass --overwrite to expand all cases again."
-                )
+        description, found = self.plan.description(), self.existing(KEY)
+        if found is not None and found != description and not overwrite:
+            raise PasegError(
+                f"{self.path} contains masks of other options ({_differences(found, description)}): name a new "
+                "folder, or pass --overwrite to expand all cases again."
+            )
         for name in ("records", *([PROBABILITIES] if self.plan.probabilities else [])):
             (self.path / name).mkdir(parents=True, exist_ok=True)
         if overwrite:
             self._remove_others()
-        write_json(description, file)
+        write_json(description, self.path / "dataset.json")
 
     def _remove_others(self) -> None:
         """Remove the cases of other options. Those of a different part that runs with the same options are kept."""
@@ -99,11 +120,11 @@ class OutputFolder:
     def records(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the cases that have a record, each with its record."""
         for path in sorted((self.path / "records").glob("*.json")):
-            yield path.name.removesuffix(".json"), _read_json(path)
+            yield path.name.removesuffix(".json"), read_record(path)
 
     def finished(self, files: CaseFiles) -> dict[str, Any] | None:
         """Return the record of a case, None unless its files are there and made of its current input files."""
-        record = _read_json(self.record(files.identifier))
+        record = read_record(self.record(files.identifier))
         try:
             is_current = record.get("options") == self.options and record.get("made_of") == case_state(files)
         except (OSError, PasegError):
@@ -121,7 +142,7 @@ def case_state(files: CaseFiles) -> dict[str, list[int]]:
     return input_state([file for path in images for file in image_files(path)], files.point_file())
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
     """Return the content of a file, nothing if there is none or it is damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -5,7 +5,8 @@ import json
 import numpy as np
 
 from benchmarks.accuracy import source
-from benchmarks.completion import NETWORK_FACTORS, CaseDice, label_map, main, mean_dice, page, row, weighted
+from benchmarks.completion import NETWORK_FACTORS, CaseDice, label_map, main, page, row, weighted
+from benchmarks.window import mean_dice
 from nnunet_paseg.points.instance import VoxelInstance
 
 

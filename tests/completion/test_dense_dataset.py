@@ -9,7 +9,8 @@ from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from nnunet_paseg.completion.dataset import ClickedDataset
 from nnunet_paseg.completion.dense_dataset import write_dataset
-from nnunet_paseg.completion.folder import CompletionFolder, read_record
+from nnunet_paseg.completion.folder import CompletionFolder
+from nnunet_paseg.expansion.folder import read_record
 from nnunet_paseg.io.images import read_array
 from tests.completion.conftest import complete
 
