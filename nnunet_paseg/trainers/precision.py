@@ -9,7 +9,7 @@ import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import nn
 
-from nnunet_paseg.io.processor import fast_bfloat16
+from nnunet_paseg.io.processor import fast_bfloat16, make_exact
 from nnunet_paseg.trainers.checkpoints.checkpointing import unwrap
 
 
@@ -34,6 +34,7 @@ class PrecisionTrainer(nnUNetTrainer):
         """Let nnU-Net build everything; losses see float32 whatever the precision of the network."""
         super().initialize()
         if self.is_bfloat16:
+            make_exact(unwrap(self.network))
             unwrap(self.network).register_forward_hook(in_float32)
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output
-from nnunet_paseg.io.processor import fast_bfloat16
+from nnunet_paseg.io.processor import fast_bfloat16, make_exact
 from nnunet_paseg.seeds.learned.layout import Layout
 from nnunet_paseg.seeds.learned.network import ExpansionNetwork
 from nnunet_paseg.seeds.learned.parameters import TrainingParameters
@@ -85,6 +85,7 @@ def train_expander(
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(parameters.seed)
     network = ExpansionNetwork().to(device)
+    make_exact(network)
     network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE))  # type: ignore[no-untyped-call]
     kept: Any = average.module  # an ExpansionNetwork, which PyTorch does not declare
