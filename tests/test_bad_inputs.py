@@ -380,7 +380,7 @@ BAD = {
     "probabilities in the wrong order": (
         no_spoil,
         lambda folder: convert(folder, "--foreground-probability", "0.05"),
-        r"--background-probability <= --foreground-probability < 1: got 0\.1 and 0\.05",
+        r"--background-probability <= --foreground-probability < 1: got 0\.3 and 0\.05",
     ),
     "masks of a rule without network": (
         no_spoil,

@@ -30,8 +30,11 @@ class Labels:
 LABELS = {
     "dense": Labels(("--dense",), 0, 0),
     "learned": Labels(("--seeds", "learned"), 500),
-    "learnednarrow": Labels(
-        ("--seeds", "learned", "--foreground-probability", "0.7", "--background-probability", "0.3"), 604
+    "learnedwide": Labels(
+        ("--seeds", "learned", "--foreground-probability", "0.9", "--background-probability", "0.1"), 604
+    ),
+    "learnedmasks": Labels(
+        ("--seeds", "learned", "--foreground-probability", "0.5", "--background-probability", "0.5"), 404
     ),
     "learnedmixed": Labels(("--seeds", "learned", "--dense-validation"), 504),
     "adaptive": Labels(("--seeds", "adaptive"), 1, 2, BEFORE_LEARNED),
@@ -91,7 +94,8 @@ METHODS = {
     "adaptive-mixed-stage1": Method("mixed", "PASegStage1Trainer", share=1.0),
     "learned-fifth": Method("learned", share=0.2),
     "learned-half": Method("learned", share=0.5),
-    "learned-narrow": Method("learnednarrow"),
+    "learned-wide": Method("learnedwide"),
+    "learned-masks": Method("learnedmasks"),
     "learned": Method("learned"),
     "learned-stage1": Method("learned", "PASegStage1Trainer"),
     "learned-stage2": Method("learned", "PASegStage2Trainer"),

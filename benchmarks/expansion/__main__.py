@@ -47,10 +47,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=["learned"], help="default: learned")
     parser.add_argument("--weights", type=Path, help="file of weights (default: the shipped one)")
     parser.add_argument(
-        "--foreground", type=float, default=0.9, help="foreground seeds: p above (default: %(default)s)"
+        "--foreground", type=float, default=0.7, help="foreground seeds: p above (default: %(default)s)"
     )
     parser.add_argument(
-        "--background", type=float, default=0.1, help="background seeds: p below (default: %(default)s)"
+        "--background", type=float, default=0.3, help="background seeds: p below (default: %(default)s)"
     )
     parser.add_argument("--limit", type=int, help="maximum number of cases per dataset (default: all)")
     parser.add_argument("--cache", type=Path, help="file that keeps targets and clicks, outside the repository")

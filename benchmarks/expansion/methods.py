@@ -31,8 +31,8 @@ class Cuts:
         background: Background seeds are below it.
     """
 
-    foreground: float = 0.9
-    background: float = 0.1
+    foreground: float = 0.7
+    background: float = 0.3
 
 
 class Guess(NamedTuple):

@@ -20,7 +20,7 @@ from nnunet_paseg.seeds.learned.weights import Expander, load_expander
 Rule = Literal["learned", "paper"]
 
 DEFAULTS: Mapping[Rule, Mapping[str, Any]] = {
-    "learned": {"foreground_probability": 0.9, "background_probability": 0.1, "expander": None},
+    "learned": {"foreground_probability": 0.7, "background_probability": 0.3, "expander": None},
     "paper": {"threshold": 0.2, "weight": 0.5, "backend": "torch"},
 }
 """Parameters of every rule, with their default values."""

@@ -57,8 +57,8 @@ def test_the_record_names_the_network(dense_dataset, weights, tmp_path):
     own = record_of(convert(cases_of(dense_dataset, 1), with_weights(path), tmp_path / "raw", num_processes=1))
     assert own["seeds"] == {
         "rule": "learned",
-        "foreground_probability": 0.9,
-        "background_probability": 0.1,
+        "foreground_probability": 0.7,
+        "background_probability": 0.3,
         "expander_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }
     shipped = record_of(convert(cases_of(dense_dataset, 1), PLAN, tmp_path / "shipped", num_processes=1))

@@ -17,7 +17,7 @@ from tests.seeds.test_expand_learned import IMAGE, OPTIONS, target
             ["the network finds no background in its box", "contradicts a background point (p = 1.00)"],
         ),
         (
-            lambda z, y, x, _: np.where(x < 5, 0.8, 0.05),
+            lambda z, y, x, _: np.where(x < 5, 0.6, 0.05),
             ["contradicts a foreground point (p = 0.05)", "it has no foreground seeds but its points"],
         ),
         (lambda z, y, x, _: np.where(x < 6, 0.95, 0.3), ["it has no background seeds in its box"]),
