@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
+from benchmarks.accuracy.differences import LEVEL, difference
 from benchmarks.accuracy.gaps import BASELINE, DENSE, OLD_DEFAULT, SMALLEST_GAP, comparable, gap_closed, p_value
-from benchmarks.accuracy.grid import HEADLINE, METHODS
+from benchmarks.accuracy.grid import HEADLINE, METHODS, Method
 from benchmarks.accuracy.scores import Score
 from benchmarks.accuracy.tasks import TASKS
 
@@ -100,10 +101,11 @@ def _mean_gap(method: str, scores: Sequence[Score]) -> str:
     return f"{fmean(gaps):.2f} ({len(gaps)})" if gaps else ""
 
 
-def methods_table(scores: Sequence[Score]) -> str:
-    """Return every method of every dataset in Markdown, with means over its runs."""
+def methods_table(scores: Sequence[Score], results: Path) -> str:
+    """Return every method of every dataset in Markdown, with means over its runs, compared over all runs."""
     columns = ("runs", "mean Dice", "SD over runs", "mean SD over cases", "fraction of dense")
-    lines = _head("dataset", "iterations", "method", *columns)
+    compared = (f"minus `{DENSE}`", "p", "minus stock", "p")
+    lines = _head("dataset", "iterations", "method", *columns, *compared)
     for (dataset, iterations, preset), methods in repeated(scores).items():
         for method in sorted(methods, key=_place):
             runs, dense = methods[method], methods.get(DENSE)
@@ -111,8 +113,25 @@ def methods_table(scores: Sequence[Score]) -> str:
             cases = fmean(score.dice_std for score in runs.scores)
             fraction = "" if dense is None or method == DENSE else f"{runs.dice / dense.dice:.2f}"
             values = f"{runs.count} | {runs.dice:.3f} | {spread} | {cases:.3f} | {fraction}"
-            lines.append(f"| {_budget(dataset, iterations, preset)} | {method} | {values} |")
+            others = [_difference(methods, method, other, results) for other in (DENSE, _stock(method))]
+            lines.append(f"| {_budget(dataset, iterations, preset)} | {method} | {values} | {' | '.join(others)} |")
     return "\n".join(lines) + "\n"
+
+
+def _stock(method: str) -> str | None:
+    """Return the method with stock nnU-Net on the same labels of all cases; None for a method that no longer exists."""
+    if method not in METHODS:
+        return None
+    stock = replace(METHODS[method], trainer=Method.trainer, starts_from="", share=None)
+    return next((name for name, other in METHODS.items() if other == stock), None)
+
+
+def _difference(methods: dict[str, Repeated], method: str, other: str | None, results: Path) -> str:
+    """Return the difference with its interval, and p; both are empty for a method and itself."""
+    if other is None or other == method or other not in methods:
+        return " | "
+    found = difference(methods[method].scores, methods[other].scores, results)
+    return " | " if found is None else f"{found} | {_short(found.p)}"
 
 
 def _place(method: str) -> tuple[int, str]:
@@ -152,11 +171,15 @@ NOTES = f"""\
 * fraction of dense: Dice divided by the Dice of `{DENSE}`.
 * gap closed: (method - `{BASELINE}`) / (`{DENSE}` - `{BASELINE}`) in Dice. An asterisk marks runs with a gap below
   {SMALLEST_GAP:g} Dice, which are excluded from the means.
-* p: Wilcoxon's signed-rank test over the test cases against `{OLD_DEFAULT}` and against `{DENSE}`.
+* minus `{DENSE}`, minus stock: difference in Dice from dense masks, and from stock nnU-Net on the same labels, over all
+  runs. In brackets is the {LEVEL:.0%} interval of a bootstrap over runs and test cases. Where a method has one run, the
+  interval does not contain the spread between its runs.
+* p: Wilcoxon's signed-rank test over the test cases, in the first of the two tables on their means over the runs, in
+  the second for each run against `{OLD_DEFAULT}` and against `{DENSE}`.
 """
 
 
 def page(scores: Sequence[Score], results: Path) -> str:
     """Return all tables and their notes in Markdown, the headline first."""
-    parts = (headline_table(scores), NOTES, methods_table(scores), runs_table(scores, results))
+    parts = (headline_table(scores), NOTES, methods_table(scores, results), runs_table(scores, results))
     return "\n".join(part for part in parts if part)

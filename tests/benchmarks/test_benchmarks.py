@@ -84,14 +84,15 @@ def test_the_headline_shows_mean_and_sd_over_runs():
     assert headline_table([cell("learned", 0.5)]) == headline_table([cell("dense", 0.5)]) == ""
 
 
-def test_methods_with_few_runs_are_marked():
-    lines = methods_table([*three_runs("learned", 0.6, 0.7, 0.8), *three_runs("dense", 0.9, 0.7)]).splitlines()
+def test_methods_with_few_runs_are_marked(tmp_path):
+    measured = [*three_runs("learned", 0.6, 0.7, 0.8), *three_runs("dense", 0.9, 0.7)]
+    lines = methods_table(measured, tmp_path).splitlines()
     assert lines[2:] == [
-        "| sarcoma | 1000 | learned | 3 | 0.700 | 0.100 | 0.100 | 0.88 |",
-        "| sarcoma | 1000 | dense | 2† | 0.800 | 0.141 | 0.100 |  |",
+        "| sarcoma | 1000 | learned | 3 | 0.700 | 0.100 | 0.100 | 0.88 |  |  |  |  |",
+        "| sarcoma | 1000 | dense | 2† | 0.800 | 0.141 | 0.100 |  |  |  |  |  |",
     ]
-    other = methods_table([replace(cell("dropped", 0.5), preset="gpu"), cell("learned", 0.5)]).splitlines()
-    assert other[2] == "| atrium-4mm | 1000 (gpu) | dropped | 1† | 0.500 |  | 0.100 |  |"
+    other = methods_table([replace(cell("dropped", 0.5), preset="gpu"), cell("learned", 0.5)], tmp_path).splitlines()
+    assert other[2] == "| atrium-4mm | 1000 (gpu) | dropped | 1† | 0.500 |  | 0.100 |  |  |  |  |  |"
 
 
 def test_cells_are_kept_and_replaced(tmp_path):
