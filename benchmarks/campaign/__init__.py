@@ -1,0 +1,1 @@
+"""A simulated campaign of clicking: which scans to click next."""
