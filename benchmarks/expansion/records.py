@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.accuracy.source import revision
 from benchmarks.expansion import RESULTS
 from benchmarks.expansion.figures import plot_curves, plot_reliability
 from benchmarks.expansion.page import page
@@ -19,9 +19,7 @@ from nnunet_paseg.io.files import atomic_output, write_json
 def provenance(module: str, argv: Sequence[str], data: Path | None) -> dict[str, str]:
     """Return the command, without the folders of this machine, and the revision of the repository that it ran in."""
     words = ["DATA" if data and Path(word) == data else Path(word).name if os.sep in word else word for word in argv]
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
-    revision = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    return {"command": shlex.join(["python", "-m", module, *words]), "revision": revision}
+    return {"command": shlex.join(["python", "-m", module, *words]), "revision": revision()}
 
 
 def read_results(folder: Path | None = None) -> dict[str, Any]:
