@@ -25,7 +25,7 @@ from nnunet_paseg.demo.phantom import write_phantom_dataset
 from nnunet_paseg.errors import PasegError
 from nnunet_paseg.io.files import atomic_output
 
-METHOD = "learned-wide"
+METHOD = "learned"
 """Method of the run."""
 
 TOLERANCES = {"hippocampus-2mm": 0.03, "phantom": 0.1}
