@@ -11,13 +11,14 @@ from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as nnunet
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from nnunet_paseg.trainers import calibration, trainer_class
+from nnunet_paseg.trainers import calibration, precision, trainer_class
 from nnunet_paseg.trainers.checkpoints.checkpointing import unwrap
 
 
 def make_trainer(name, plans, dataset_json):
     """nnU-Net wants a GPU a process; here they share the CPU."""
     nnunet.DDP = lambda network, device_ids: DistributedDataParallel(network)
+    precision.fast_bfloat16 = lambda _: False  # in which half batches and the whole batch round differently
     trainer = trainer_class(name)({**plans, "continue_training": False}, "3d_fullres", 0, dataset_json)
     trainer.device, trainer.grad_scaler = torch.device("cpu"), None
     trainer.num_epochs, trainer.save_every = 2, 1

@@ -10,7 +10,7 @@ import pytest
 import torch
 from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
 
-from nnunet_paseg.trainers import calibration, trainer_class
+from nnunet_paseg.trainers import calibration, precision, trainer_class
 from tests.trainers.conftest import DATASET, PLANS
 from tests.trainers.ddp_worker import states
 from tests.trainers.test_stage1 import batch_of
@@ -32,6 +32,7 @@ def ddp(workspace, tmp_path_factory):
         for name, value in environment.items():
             patch.setenv(name, value)
         patch.setattr(calibration, "MAX_CASES", 2)  # as in the worker
+        patch.setattr(precision, "fast_bfloat16", lambda _: False)  # as in the worker
         data = workspace.preprocessed / DATASET
         plans = json.loads((data / f"{PLANS}.json").read_text(encoding="utf-8"))
         # The Dice of the whole batch, for which nnU-Net gathers over the GPUs.

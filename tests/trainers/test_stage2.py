@@ -113,7 +113,7 @@ def test_what_each_student_learns_from(trainer, monkeypatch, kind):
     batch = batch_of(trainer)
     step = trainer.prepare_batch(copy.deepcopy(batch))
     image, targets, mask = step.image, step.targets, step.mask
-    with torch.no_grad():
+    with torch.no_grad(), trainer.autocast():
         said = [teacher(image) for teacher in trainer.teachers]
     seen = []
     forward = type(trainer.loss).forward
