@@ -61,8 +61,12 @@ def difference(scores: Sequence[Score], others: Sequence[Score], results: Path) 
     ours, theirs = (np.array([[cases[name] for name in names[0]] for cases in runs]) for runs in files)
     paired = ours.mean(0) - theirs.mean(0)
     low, high = np.quantile(_resampled(ours, theirs), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    p = float(wilcoxon(paired).pvalue) if paired.any() else 1.0
-    return Difference(float(paired.mean()), float(low), float(high), p)
+    return Difference(float(paired.mean()), float(low), float(high), signed_rank(paired))
+
+
+def signed_rank(differences: npt.NDArray[np.float64]) -> float:
+    """Return the p-value of Wilcoxon's two-sided signed-rank test; 1 if no case differs."""
+    return float(wilcoxon(differences).pvalue) if differences.any() else 1.0
 
 
 def _resampled(ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -62,8 +62,7 @@ class Campaign:
 
     def trainer(self, step: Step) -> str:
         """Return the name of the trainer."""
-        mirroring = "" if TASKS[self.task].mirroring else "_nomirroring"
-        return f"nnUNetTrainer{mirroring}_{self.epochs}epochs_{ITERATIONS}iterations_seed{step.repeat + 1}"
+        return "nnUNetTrainer" + Run(self.task, "learned", 0, self.epochs, ITERATIONS, step.repeat + 1).suffix
 
     def dice(self, step: Step, clicked: Sequence[str]) -> float:
         """Train on the clicked cases, unless that is done, and return the mean Dice of the test cases."""
